@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_LOOP_JOURNAL_H
+#define WEIR_LOOP_JOURNAL_H
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "loop/loop.h"
+
+/*
+ * The controller's journal: append-only segments in one folder, written by its own small process
+ * (weir-journal) so that the loop never waits for a disk. Frames go down a socketpair; the process
+ * writes what is there, syncs once for all of it and answers how many records are durable.
+ * It holds the folder's flock until it has drained and exited, also after its controller died.
+ * If it dies, the client starts another with a new segment and resends what was not acknowledged;
+ * readers drop a seq that they have seen.
+ */
+struct journal;
+
+/*
+ * Starts the journal process on DIR (made if missing). header writes the header record's payload for
+ * a segment that begins with first_seq; it is called again for each new segment.
+ * An error is fatal for the controller: ENOSPC, EROFS, EACCES name the path.
+ */
+typedef void journal_header_cb(struct buf *out, uint64_t first_seq, void *arg);
+must_check struct err *journal_open(struct loop *, const char *dir, const char *program, journal_header_cb *, void *arg,
+    struct journal **);
+/* Ends the process after it has drained; blocks for that moment (the last sync). NULL is fine. */
+void journal_close(struct journal *);
+
+uint64_t journal_next_seq(const struct journal *);	/* the seq that the next append gets */
+uint64_t journal_append(struct journal *, const void *payload, size_t);	/* copies; returns its seq */
+uint64_t journal_durable_seq(const struct journal *);	/* all up to here are on disk */
+pid_t	 journal_pid(const struct journal *);		/* for tests that kill it */
+
+/* Waits until seq is durable. err: the journal cannot be written any more (full disk): safe to run again. */
+struct journal_wait;
+typedef void journal_wait_cb(struct err *, void *arg);
+struct journal_wait *journal_wait_start(struct journal *, uint64_t seq, journal_wait_cb *, void *arg);
+void journal_wait_cancel(struct journal_wait **);
+
+#endif
