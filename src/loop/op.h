@@ -44,6 +44,7 @@ struct op {
 void op_init(struct op *, struct loop *, const struct op_type *);	/* enters the live list; does not wake */
 void op_wake(struct op *);		/* advance runs on the next turn; repeated wakes are one */
 void op_release(struct op *);		/* leaves all lists, then type->release: the op is gone */
+void op_cancel(struct op **);		/* NULL, pointer to NULL: nothing. Else op_release, and the handle is emptied */
 void op_trace(struct op *, const char *from, const char *to);	/* a state change, at debug level */
 
 #define op_owner(op, type, member) container_of(op, type, member)

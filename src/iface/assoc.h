@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_IFACE_ASSOC_H
+#define WEIR_IFACE_ASSOC_H
+
+#include "base/digest.h"
+#include "loop/op.h"
+
+/*
+ * The assoc remembers what a key gave. Values are short documents (msgpack): for ASSOC_FILESET the
+ * result of an exec (see flow/result.h); the objects it names are durable before the entry is.
+ */
+enum assoc_kind {		/* never renumber: on disk */
+	ASSOC_FILESET = 0,	/* key (logical or physical) -> result */
+	ASSOC_EXEC_INSPECT = 1,
+	ASSOC_LOGS = 2,
+	ASSOC_BUNDLE = 3,
+};
+struct assoc;
+typedef void assoc_get_cb(const void *value, size_t len, struct err *, void *arg);	/* value is borrowed; NOT_EXIST if absent */
+typedef void assoc_done_cb(struct err *, void *arg);	/* called when the entry is committed */
+
+struct assoc_ops {
+	struct op *(*get)(struct assoc *, enum assoc_kind, const struct digest *key, assoc_get_cb *, void *arg);
+	/* Unconditional; copies the value; len 0 deletes. */
+	struct op *(*put)(struct assoc *, enum assoc_kind, const struct digest *key, const void *value, size_t len, assoc_done_cb *,
+	    void *arg);
+	void (*free)(struct assoc *);
+};
+struct assoc {
+	const struct assoc_ops *ops;
+	struct loop	       *loop;	/* kept */
+};
+struct op *assoc_get(struct assoc *, enum assoc_kind, const struct digest *key, assoc_get_cb *, void *arg);
+struct op *assoc_put(struct assoc *, enum assoc_kind, const struct digest *key, const void *value, size_t len, assoc_done_cb *,
+    void *arg);
+void assoc_free(struct assoc *);
+
+#endif
