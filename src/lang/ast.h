@@ -264,7 +264,11 @@ struct requires {
 struct decl {
 	enum decl_kind kind;
 	enum decl_form form;
-	struct span    span;	/* all of it, requires included, doc excluded */
+	/*
+	 * All of it, requires included, doc excluded. Its pos is what existing texts name: for FORM_VAL that of the
+	 * expression, for the others just after the first token (requires not counted).
+	 */
+	struct span    span;
 	struct span    name_span;	/* of the name or pattern */
 	const char    *doc;	/* comment before it, lines trimmed and joined by newlines; NULL if none */
 	struct pat    *pat;	/* VAL; a PAT_IDENT but for FORM_VAL */

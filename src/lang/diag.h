@@ -15,12 +15,12 @@
  * in the order in which they were found. Lexer, parser, checker and lowering all report here and go on;
  * whoever drives them asks diags_errors() afterwards.
  *
- *	align.rf:4:13: cannot use type file as type string in argument to f (type func(s string) int)
+ *	align.rf:1:14: cannot use type file as type string in argument to f (type func(s string) int)
  *	val n = f(ref)
  *	          ^~~
  *	hint: file("…") gives a file; its path is only known inside an exec
  *
- * The first line is exact text that users and tests rely on; position = span.end (just after the token). The source
+ * The first line is exact text that users and tests rely on; position = span.pos (see source.h). The source
  * line and carets follow for terminals (diag_print with DIAG_CARETS), then a next step when there is one.
  */
 #define DIAG_MAX_ERRORS 20	/* then one line says that there are more, and work stops */
@@ -48,7 +48,7 @@ struct diags {
 void diags_release(struct diags *);	/* frees all; empty and usable again */
 
 /*
- * Reports. A second error with the same end position is dropped (it is nearly always an echo), as is all past the
+ * Reports. A second error at the same position is dropped (it is nearly always an echo), as is all past the
  * limit.
  */
 void diag_error(struct diags *, const struct span *, const char *fmt, ...) printf_like(3, 4);
@@ -72,10 +72,10 @@ void diags_print(const struct diags *, int flags, struct buf *);	/* all, errors 
 /* Gives ERR_INVALID whose message is the errors' first lines, joined by newlines; NULL if there is none. */
 struct err *diags_err(const struct diags *);
 
-/* `file:line:col` of span.end; `<input>` without a file. Gives (free). */
+/* `file:line:col` of span.pos; `<input>` without a file. Gives (free). */
 char *span_pos(const struct span *);
 void  span_add_pos(const struct span *, struct buf *);	/* the same, appended */
-/* From the start of one to the end of the other. */
+/* From the start of one (whose pos it keeps) to the end of the other. */
 struct span span_join(const struct span *first, const struct span *last);
 
 #endif

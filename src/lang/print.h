@@ -14,7 +14,9 @@ void print_decl(struct buf *, const struct decl *, int indent);	/* without a fin
 void print_expr(struct buf *, const struct expr *);	/* one line, but for templates and raw strings */
 void print_type(struct buf *, const struct texpr *);
 void print_pat(struct buf *, const struct pat *);
-/* One line for documentation and labels: `<exec>`, `<func>`, `<compr>`, `<make>`, `{...; e}` stand for the long ones. */
+/*
+ * One line for documentation and labels: `<exec>`, `<func>`, `<compr>`, `<make>`, `{...; e}` stand for the long ones.
+ */
 void print_abbrev(struct buf *, const struct expr *);
 
 /* The same tree but for positions, comments and the check: fields. */

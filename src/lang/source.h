@@ -32,13 +32,15 @@ struct pos {
 };
 
 /*
- * From the first character of a construct to just after its last one. Messages name `end`: the
- * position after the token is what existing programs and tools expect; carets underline all of it.
- * A span with src NULL is "nowhere" (made by the compiler, not by a file).
+ * From the first character of a construct (start) to just after its last one (end): carets underline that. Messages
+ * name `pos`, which is what existing programs and tools expect: the position just after the construct's FIRST token.
+ * So of `a + b`, `a(b)`, `a[b]` and `a.b` it is just after `a`; of `(e)` that of e; of `if`, `func`, `exec`, `[`, `{`, `-`
+ * just after that token; of a single token it is `end`. A span with src NULL is "nowhere" (made by the compiler).
  */
 struct span {
 	const struct source *src;
 	struct pos	     start;
+	struct pos	     pos;
 	struct pos	     end;
 };
 
