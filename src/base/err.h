@@ -26,7 +26,7 @@ enum err_kind {
 
 struct err {
 	enum err_kind	 kind;
-	const char	*op;	/* static text or NULL */
+	char		*op;	/* owned or NULL */
 	char		*arg;	/* owned or NULL */
 	char		*msg;	/* owned or NULL: says more than the kind's text */
 	struct err	*cause;	/* owned or NULL */
@@ -42,7 +42,7 @@ struct err *err_errno(int eno, const char *op, const char *argfmt, ...) printf_l
 struct err *err_wrap(struct err *cause, const char *op, const char *arg);
 /* As err_wrap, and the outer error gets this kind (the cause keeps its own). */
 struct err *err_wrap_kind(struct err *cause, enum err_kind, const char *op, const char *arg);
-struct err *err_copy(const struct err *);	/* gives a deep copy; op must be static text */
+struct err *err_copy(const struct err *);	/* gives a deep copy */
 void	    err_free(struct err *);
 
 bool	      err_is(const struct err *, enum err_kind);	/* first kind along the chain that is not OTHER */
