@@ -25,6 +25,7 @@ struct executor_ops {
 struct executor {
 	const struct executor_ops *ops;
 	struct loop		  *loop;	/* kept */
+	unsigned		   lookahead;	/* puts beyond what fits that keep its slots busy: the executor admits them itself */
 };
 struct op *executor_put(struct executor *, const struct exec_config *, executor_put_cb *, void *arg);
 struct op *executor_get(struct executor *, const struct digest *key, executor_put_cb *, void *arg);
