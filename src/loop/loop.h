@@ -17,14 +17,15 @@
  */
 struct loop *loop_new(struct clock *);		/* keeps the clock; NULL: the real one */
 void loop_free(struct loop *);			/* asserts that no operation, timer, io or child is left */
-void loop_run(struct loop *);			/* turns until loop_stop, or until nothing is left that could wake it */
+/* Turns until loop_stop, or until no wake, timer or wanted descriptor is left (signals alone do not hold it). */
+void loop_run(struct loop *);
 void loop_stop(struct loop *);			/* loop_run returns after this turn */
 /* One turn; block: may wait for an event. Returns false when nothing is left that could wake the loop. */
 bool loop_turn(struct loop *, bool block);
 size_t loop_nlive(const struct loop *);		/* operations alive; with timers, ios and children set: for tests of emptiness */
 void loop_report_live(const struct loop *);	/* logs each thing alive, by name */
 
-int64_t loop_now(const struct loop *);		/* monotonic ns, fixed during a turn's callbacks */
+int64_t loop_now(const struct loop *);		/* monotonic ns, fixed during a turn's callbacks, running between turns */
 int64_t loop_wall(const struct loop *);		/* wall clock, ns since 1970 */
 void    loop_random(struct loop *, void *, size_t);	/* from the kernel, or from the simulator's seed */
 void    loop_seed(struct loop *, uint64_t);	/* from now on loop_random is a deterministic stream */
@@ -37,9 +38,10 @@ struct timer {
 	void	    *arg;
 	int64_t	     due;	/* 0: not set */
 	size_t	     heap;	/* place in the loop's heap + 1; 0: not set */
+	uint64_t     seq;	/* order of setting: of equal times the first set fires first */
 };
 void timer_init(struct timer *, struct loop *, const char *name, void (*cb)(void *), void *arg);
-void timer_set(struct timer *, int64_t after_ns);	/* replaces an earlier setting */
+void timer_set(struct timer *, int64_t after_ns);	/* replaces an earlier setting; never due in the same turn */
 void timer_clear(struct timer *);
 bool timer_is_set(const struct timer *);
 #define SECONDS(n) ((int64_t)(n) * 1000000000)
