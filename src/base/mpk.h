@@ -33,7 +33,7 @@ void mpk_bin(struct mpk_w *, const void *, size_t);
 void mpk_digest(struct mpk_w *, const struct digest *);	/* bin 32; NULL or zero writes nil */
 void mpk_time(struct mpk_w *, int64_t ns);		/* wall clock, ns since 1970; timestamp ext -1 */
 
-/* A parsed document; strings and bins borrow from it. Depth and size are bounded by the parser. */
+/* A parsed document; strings and bins borrow from it (it has its own copy of the bytes). At most 30 containers deep. */
 struct mpk_doc {
 	msgpack_unpacked u;
 };
@@ -50,9 +50,17 @@ bool mpk_get_double(const msgpack_object *map, const char *key, double *);	/* ac
 bool mpk_get_bool(const msgpack_object *map, const char *key, bool *);
 bool mpk_get_digest(const msgpack_object *map, const char *key, struct digest *);
 bool mpk_get_time(const msgpack_object *map, const char *key, int64_t *ns);
-bool mpk_as_time(const msgpack_object *, int64_t *ns);
+/* The same of an object at hand, such as an array's element; NULL reads as absent. */
+bool  mpk_as_time(const msgpack_object *, int64_t *ns);
+bool  mpk_as_double(const msgpack_object *, double *);
+bool  mpk_as_digest(const msgpack_object *, struct digest *);
+char *mpk_as_strdup(const msgpack_object *);			/* gives, NULL if no string */
 
-/* One error as a msgpack map, the shape of the reference's JSON form: Op, Arg, Kind, Error, Cause. */
+/*
+ * One error as a msgpack map, near the reference's JSON form: Op (str or nil), Arg (array of one str, or nil),
+ * Kind (name), Error (our message or nil), Cause (such a map or nil). Reads back as it was; a chain of more than
+ * ten causes keeps its text and first kind.
+ */
 void	    mpk_err(struct mpk_w *, const struct err *);	/* NULL writes nil */
 struct err *mpk_as_err(const msgpack_object *);			/* gives; nil or NULL gives NULL */
 

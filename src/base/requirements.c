@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/requirements.h"
 
+#include <limits.h>
+
 /*
  * Requirements on top of the arithmetic of resources. What is easy to get wrong: min is never a sum.
  * Two execs of 2 and 8 cores want 8; only the width says that both could run at once.
@@ -37,7 +39,8 @@ void
 requirements_add(struct requirements *r, const struct requirements *s)
 {
 	resources_max(&r->min, &s->min);
-	r->width += s->width;
+	if (__builtin_add_overflow(r->width, s->width, &r->width))
+		r->width = INT_MAX;	/* nodes that share a dependency count it twice: sums double with depth */
 }
 
 void
@@ -51,7 +54,7 @@ requirements_add_parallel(struct requirements *r, const struct resources *s)
 {
 	static const struct resources none = RESOURCES_INIT;
 
-	if (r->width > 0 || !resources_equal(&r->min, &none))
+	if (r->width < INT_MAX && (r->width > 0 || !resources_equal(&r->min, &none)))
 		r->width++;
 	resources_max(&r->min, s);
 }

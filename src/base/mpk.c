@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mpk.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+
+/*
+ * msgpack. Before msgpack-c sees foreign bytes, check() walks them once: msgpack-c allocates for
+ * what a header claims, and a claim of four billion elements costs an attacker five bytes.
+ */
+
+#define DEPTH_MAX 30	/* nested containers; msgpack-c itself ends at 32 */
+#define ERR_DEPTH 10	/* causes written one by one; deeper ones become text */
+
+static int
+write_cb(void *out, const char *p, size_t n)
+{
+	buf_add(out, p, n);
+	return 0;
+}
+
+void
+mpk_w_init(struct mpk_w *w, struct buf *out)
+{
+	w->out = out;
+	msgpack_packer_init(&w->pk, out, write_cb);
+}
+
+void
+mpk_map(struct mpk_w *w, size_t n)
+{
+	msgpack_pack_map(&w->pk, n);
+}
+
+void
+mpk_array(struct mpk_w *w, size_t n)
+{
+	msgpack_pack_array(&w->pk, n);
+}
+
+void
+mpk_key(struct mpk_w *w, const char *key)
+{
+	mpk_strn(w, key, strlen(key));
+}
+
+void
+mpk_nil(struct mpk_w *w)
+{
+	msgpack_pack_nil(&w->pk);
+}
+
+void
+mpk_bool(struct mpk_w *w, bool v)
+{
+	if (v)
+		msgpack_pack_true(&w->pk);
+	else
+		msgpack_pack_false(&w->pk);
+}
+
+void
+mpk_u64(struct mpk_w *w, uint64_t v)
+{
+	msgpack_pack_uint64(&w->pk, v);
+}
+
+void
+mpk_i64(struct mpk_w *w, int64_t v)
+{
+	msgpack_pack_int64(&w->pk, v);
+}
+
+void
+mpk_double(struct mpk_w *w, double v)
+{
+	msgpack_pack_double(&w->pk, v);
+}
+
+void
+mpk_str(struct mpk_w *w, const char *s)
+{
+	if (s)
+		mpk_strn(w, s, strlen(s));
+	else
+		mpk_nil(w);
+}
+
+void
+mpk_strn(struct mpk_w *w, const char *s, size_t n)
+{
+	msgpack_pack_str(&w->pk, n);
+	msgpack_pack_str_body(&w->pk, s, n);
+}
+
+void
+mpk_bin(struct mpk_w *w, const void *p, size_t n)
+{
+	msgpack_pack_bin(&w->pk, n);
+	msgpack_pack_bin_body(&w->pk, p, n);
+}
+
+void
+mpk_digest(struct mpk_w *w, const struct digest *d)
+{
+	if (!d || digest_is_zero(d))
+		mpk_nil(w);
+	else
+		mpk_bin(w, d->b, DIGEST_LEN);
+}
+
+void
+mpk_time(struct mpk_w *w, int64_t ns)
+{
+	int64_t sec = ns / 1000000000, rest = ns % 1000000000;
+	msgpack_timestamp ts;
+
+	if (rest < 0) {	/* before 1970: nanoseconds count forward from the second below */
+		rest += 1000000000;
+		sec--;
+	}
+	ts.tv_sec = sec;
+	ts.tv_nsec = (uint32_t)rest;
+	msgpack_pack_timestamp(&w->pk, &ts);
+}
+
+struct cursor {
+	const unsigned char *p, *end;
+};
+
+static bool
+take_be(struct cursor *c, unsigned n, uint64_t *v)
+{
+	if ((size_t)(c->end - c->p) < n)
+		return false;
+	for (*v = 0; n; n--)
+		*v = *v << 8 | *c->p++;
+	return true;
+}
+
+/* Steps over one object's head and its own bytes; *inner is how many objects follow inside it. */
+static bool
+step(struct cursor *c, uint64_t *inner)
+{
+	/* For 0xc4 to 0xdf: bytes of the length field, and what the length counts (b bytes, a objects, m pairs). */
+	static const struct {
+		uint8_t field, plus;	/* plus: fixed bytes that follow (numbers, the type of an ext) */
+		char counts;
+	} heads[] = {
+		{ 1, 0, 'b' }, { 2, 0, 'b' }, { 4, 0, 'b' },			/* bin */
+		{ 1, 1, 'b' }, { 2, 1, 'b' }, { 4, 1, 'b' },			/* ext */
+		{ 0, 4, 0 }, { 0, 8, 0 },					/* float */
+		{ 0, 1, 0 }, { 0, 2, 0 }, { 0, 4, 0 }, { 0, 8, 0 },		/* uint */
+		{ 0, 1, 0 }, { 0, 2, 0 }, { 0, 4, 0 }, { 0, 8, 0 },		/* int */
+		{ 0, 2, 0 }, { 0, 3, 0 }, { 0, 5, 0 }, { 0, 9, 0 }, { 0, 17, 0 },	/* fixext */
+		{ 1, 0, 'b' }, { 2, 0, 'b' }, { 4, 0, 'b' },			/* str */
+		{ 2, 0, 'a' }, { 4, 0, 'a' }, { 2, 0, 'm' }, { 4, 0, 'm' },
+	};
+	uint64_t len = 0, skip = 0;
+	unsigned head;
+
+	if (c->p == c->end)
+		return false;
+	head = *c->p++;
+	*inner = 0;
+	if (head >= 0x80 && head <= 0x8f) {
+		*inner = 2 * (head & 15);
+	} else if (head >= 0x90 && head <= 0x9f) {
+		*inner = head & 15;
+	} else if (head >= 0xa0 && head <= 0xbf) {
+		skip = head & 31;
+	} else if (head == 0xc1) {
+		return false;
+	} else if (head >= 0xc4 && head <= 0xdf) {
+		char counts = heads[head - 0xc4].counts;
+
+		if (!take_be(c, heads[head - 0xc4].field, &len))
+			return false;
+		skip = heads[head - 0xc4].plus + (counts == 'b' ? len : 0);
+		*inner = counts == 'a' ? len : counts == 'm' ? 2 * len : 0;
+	}
+	if ((uint64_t)(c->end - c->p) < skip)
+		return false;
+	c->p += skip;
+	return *inner <= (uint64_t)(c->end - c->p);	/* each object inside takes a byte at least */
+}
+
+/* Is this exactly one object, whole, and not too deep? */
+static bool
+check(const void *p, size_t n)
+{
+	struct cursor c = { p, (const unsigned char *)p + n };
+	uint64_t left[DEPTH_MAX + 1] = { 1 };	/* objects still to come at each depth */
+	int depth = 0;
+
+	while (depth >= 0) {
+		uint64_t inner;
+
+		if (left[depth] == 0) {
+			depth--;
+			continue;
+		}
+		left[depth]--;
+		if (!step(&c, &inner))
+			return false;
+		if (inner == 0)
+			continue;
+		if (depth == DEPTH_MAX)
+			return false;
+		left[++depth] = inner;
+	}
+	return c.p == c.end;
+}
+
+struct err *
+mpk_parse(struct mpk_doc *d, const void *p, size_t n)
+{
+	size_t off = 0;
+	char *copy;
+
+	memset(d, 0, sizeof *d);
+	if (!check(p, n))
+		return err_msg(ERR_INVALID, "not one whole msgpack object (%zu bytes)", n);
+	copy = xmemdup(p, n);
+	msgpack_unpacked_init(&d->u);
+	if (msgpack_unpack_next(&d->u, copy, n, &off) != MSGPACK_UNPACK_SUCCESS || off != n) {
+		msgpack_unpacked_destroy(&d->u);
+		free(copy);
+		return err_msg(ERR_INVALID, "not readable as msgpack (%zu bytes)", n);
+	}
+	if (!d->u.zone)	/* a lone number needs none */
+		d->u.zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
+	if (!d->u.zone || !msgpack_zone_push_finalizer(d->u.zone, free, copy)) {
+		msgpack_unpacked_destroy(&d->u);
+		free(copy);
+		return err_msg(ERR_INVALID, "out of memory for a msgpack object of %zu bytes", n);
+	}
+	return NULL;
+}
+
+void
+mpk_doc_release(struct mpk_doc *d)
+{
+	msgpack_unpacked_destroy(&d->u);
+}
+
+const msgpack_object *
+mpk_root(const struct mpk_doc *d)
+{
+	return &d->u.data;
+}
+
+const msgpack_object *
+mpk_get(const msgpack_object *map, const char *key)
+{
+	size_t n = strlen(key);
+
+	if (!map || map->type != MSGPACK_OBJECT_MAP)
+		return NULL;
+	for (uint32_t i = 0; i < map->via.map.size; i++) {
+		const msgpack_object *k = &map->via.map.ptr[i].key;
+
+		if (k->type == MSGPACK_OBJECT_STR && k->via.str.size == n && memcmp(k->via.str.ptr, key, n) == 0)
+			return &map->via.map.ptr[i].val;
+	}
+	return NULL;
+}
+
+bool
+mpk_get_str(const msgpack_object *map, const char *key, const char **s, size_t *n)
+{
+	const msgpack_object *o = mpk_get(map, key);
+
+	if (!o || o->type != MSGPACK_OBJECT_STR)
+		return false;
+	*s = o->via.str.ptr;
+	*n = o->via.str.size;
+	return true;
+}
+
+char *
+mpk_as_strdup(const msgpack_object *o)
+{
+	if (!o || o->type != MSGPACK_OBJECT_STR)
+		return NULL;
+	return xstrndup(o->via.str.ptr ? o->via.str.ptr : "", o->via.str.size);
+}
+
+char *
+mpk_get_strdup(const msgpack_object *map, const char *key)
+{
+	return mpk_as_strdup(mpk_get(map, key));
+}
+
+bool
+mpk_get_u64(const msgpack_object *map, const char *key, uint64_t *v)
+{
+	const msgpack_object *o = mpk_get(map, key);
+
+	if (!o || o->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+		return false;
+	*v = o->via.u64;
+	return true;
+}
+
+bool
+mpk_get_i64(const msgpack_object *map, const char *key, int64_t *v)
+{
+	const msgpack_object *o = mpk_get(map, key);
+
+	if (!o)
+		return false;
+	if (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER) {
+		*v = o->via.i64;
+		return true;
+	}
+	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 > INT64_MAX)
+		return false;
+	*v = (int64_t)o->via.u64;
+	return true;
+}
+
+bool
+mpk_as_double(const msgpack_object *o, double *v)
+{
+	if (!o)
+		return false;
+	switch (o->type) {
+	case MSGPACK_OBJECT_FLOAT32:
+	case MSGPACK_OBJECT_FLOAT64:
+		*v = o->via.f64;
+		return true;
+	case MSGPACK_OBJECT_POSITIVE_INTEGER:
+		*v = (double)o->via.u64;
+		return true;
+	case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+		*v = (double)o->via.i64;
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool
+mpk_get_double(const msgpack_object *map, const char *key, double *v)
+{
+	return mpk_as_double(mpk_get(map, key), v);
+}
+
+bool
+mpk_get_bool(const msgpack_object *map, const char *key, bool *v)
+{
+	const msgpack_object *o = mpk_get(map, key);
+
+	if (!o || o->type != MSGPACK_OBJECT_BOOLEAN)
+		return false;
+	*v = o->via.boolean;
+	return true;
+}
+
+bool
+mpk_as_digest(const msgpack_object *o, struct digest *d)
+{
+	if (!o || o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != DIGEST_LEN)
+		return false;
+	memcpy(d->b, o->via.bin.ptr, DIGEST_LEN);
+	return true;
+}
+
+bool
+mpk_get_digest(const msgpack_object *map, const char *key, struct digest *d)
+{
+	return mpk_as_digest(mpk_get(map, key), d);
+}
+
+bool
+mpk_as_time(const msgpack_object *o, int64_t *ns)
+{
+	msgpack_timestamp ts;
+	int64_t t;
+
+	if (!o || !msgpack_object_to_timestamp(o, &ts) || ts.tv_nsec > 999999999)
+		return false;
+	if (ts.tv_sec < 0) {	/* count down from the second above: the earliest time does not fit otherwise */
+		if (__builtin_mul_overflow(ts.tv_sec + 1, (int64_t)1000000000, &t) ||
+		    __builtin_add_overflow(t, (int64_t)ts.tv_nsec - 1000000000, &t))
+			return false;
+	} else if (__builtin_mul_overflow(ts.tv_sec, (int64_t)1000000000, &t) ||
+	    __builtin_add_overflow(t, (int64_t)ts.tv_nsec, &t)) {
+		return false;
+	}
+	*ns = t;
+	return true;
+}
+
+bool
+mpk_get_time(const msgpack_object *map, const char *key, int64_t *ns)
+{
+	return mpk_as_time(mpk_get(map, key), ns);
+}
+
+static void
+write_err_part(struct mpk_w *w, const char *op, const char *arg, enum err_kind kind, const char *msg)
+{
+	mpk_map(w, 5);
+	mpk_key(w, "Op");
+	mpk_str(w, op);
+	mpk_key(w, "Arg");
+	if (arg) {
+		mpk_array(w, 1);
+		mpk_str(w, arg);
+	} else {
+		mpk_nil(w);
+	}
+	mpk_key(w, "Kind");
+	mpk_str(w, err_kind_name(kind));
+	mpk_key(w, "Error");
+	mpk_str(w, msg);
+	mpk_key(w, "Cause");	/* last: the chain is written without recursion */
+}
+
+void
+mpk_err(struct mpk_w *w, const struct err *e)
+{
+	for (int depth = 1; e; e = e->cause, depth++) {
+		if (depth == ERR_DEPTH && e->cause) {
+			char *text = err_str(e);
+
+			write_err_part(w, NULL, NULL, err_kind(e), text);
+			free(text);
+			break;
+		}
+		write_err_part(w, e->op, e->arg, e->kind, e->msg);
+	}
+	mpk_nil(w);
+}
+
+static struct err *
+read_err_part(const msgpack_object *o)
+{
+	const msgpack_object *arg = mpk_get(o, "Arg");
+	const char *kind = "";
+	size_t n = 0;
+	struct err *e;
+
+	mpk_get_str(o, "Kind", &kind, &n);
+	e = err_new(err_kind_from_name(kind, n), NULL, NULL);
+	e->op = mpk_get_strdup(o, "Op");
+	e->msg = mpk_get_strdup(o, "Error");
+	if (arg && arg->type == MSGPACK_OBJECT_ARRAY && arg->via.array.size > 0)
+		e->arg = mpk_as_strdup(&arg->via.array.ptr[0]);
+	return e;
+}
+
+struct err *
+mpk_as_err(const msgpack_object *o)
+{
+	struct err *first = NULL, **link = &first;
+
+	for (; o && o->type == MSGPACK_OBJECT_MAP; o = mpk_get(o, "Cause")) {
+		*link = read_err_part(o);
+		link = &(*link)->cause;
+	}
+	if (!first && o && o->type != MSGPACK_OBJECT_NIL)
+		first = err_msg(ERR_OTHER, "an error that cannot be read");
+	return first;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/wal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+
+/*
+ * The reading side of a journal. A segment may grow while it is read: what lies beyond the last
+ * whole frame is reported as FRAME_TORN, and only the caller knows (wal_is_live) whether that is
+ * damage or a record on its way.
+ */
+
+#define READ_STEP (256u << 10)
+
+struct scan {
+	struct wal_pos pos;	/* of the frame at p[off] */
+	int	       fd;
+	struct buf     b;
+	size_t	       off;	/* of the next frame in b */
+	bool	       eof;
+	wal_record_cb *record;
+	wal_damage_cb *damage;
+	void	      *arg;
+};
+
+/* Reads one more step; memory stays bounded by the longest frame that the file really holds. */
+static struct err *
+scan_fill(struct scan *s)
+{
+	ssize_t n;
+
+	buf_drop(&s->b, s->off);
+	s->off = 0;
+	buf_reserve(&s->b, READ_STEP);
+	do
+		n = read(s->fd, s->b.p + s->b.len, READ_STEP);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_errno(errno, "read", "%s", s->pos.path);
+	s->b.len += (size_t)n;
+	s->b.p[s->b.len] = '\0';
+	s->eof = n == 0;
+	return NULL;
+}
+
+static void
+scan_damage(struct scan *s, enum frame_state state)
+{
+	uint64_t end = s->pos.offset + (s->b.len - s->off);
+	struct stat st;
+
+	if (fstat(s->fd, &st) == 0 && (uint64_t)st.st_size > end)
+		end = (uint64_t)st.st_size;
+	if (s->damage)
+		s->damage(&s->pos, state, end - s->pos.offset, s->arg);
+}
+
+static struct err *
+scan_frames(struct scan *s)
+{
+	for (;;) {
+		const char *payload = NULL;
+		size_t len = 0, next = 0;
+		enum frame_state state = FRAME_TORN;
+		struct err *err = NULL;
+
+		if (s->b.len > s->off || s->eof)
+			state = frame_next(s->b.p + s->off, s->b.len - s->off, &payload, &len, &next);
+		switch (state) {
+		case FRAME_OK:
+			err = s->record(&s->pos, payload, len, s->arg);
+			s->off += next;
+			s->pos.offset += next;
+			break;
+		case FRAME_END:
+			return NULL;
+		case FRAME_TORN:
+			if (!s->eof) {
+				err = scan_fill(s);
+				break;
+			}
+			/* fallthrough */
+		case FRAME_BAD:
+			scan_damage(s, state);
+			return NULL;
+		}
+		if (err)
+			return err;
+	}
+}
+
+struct err *
+wal_scan_file(const char *path, wal_record_cb *record, wal_damage_cb *damage, void *arg)
+{
+	struct scan s = { .pos = { path, 0 }, .record = record, .damage = damage, .arg = arg };
+	struct err *err;
+
+	s.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (s.fd < 0)
+		return err_errno(errno, "open", "%s", path);
+	err = scan_frames(&s);
+	buf_release(&s.b);
+	close(s.fd);
+	return err;
+}
+
+/* The number of a segment from its name `NNNNNN.wal` (six digits or more), or 0. */
+static uint64_t
+segment_number(const char *name)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; name[i] >= '0' && name[i] <= '9' && i < 18; i++)
+		n = 10 * n + (uint64_t)(name[i] - '0');
+	return i >= 6 && strcmp(name + i, ".wal") == 0 ? n : 0;
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = segment_number(*(char *const *)a), y = segment_number(*(char *const *)b);
+
+	return x < y ? -1 : x > y;
+}
+
+static struct err *
+list_segments(const char *dir, char ***names, size_t *n)
+{
+	DIR *d = opendir(dir);
+	struct err *err = NULL;
+	struct dirent *de;
+
+	if (!d)
+		return err_errno(errno, "open", "%s", dir);
+	while (errno = 0, (de = readdir(d))) {
+		if (!segment_number(de->d_name))
+			continue;
+		*names = xreallocarray(*names, *n + 1, sizeof **names);
+		(*names)[(*n)++] = xstrdup(de->d_name);
+	}
+	if (errno)
+		err = err_errno(errno, "read", "%s", dir);
+	closedir(d);
+	if (*n)
+		qsort(*names, *n, sizeof **names, by_number);
+	return err;
+}
+
+struct err *
+wal_scan_dir(const char *dir, wal_record_cb *record, wal_damage_cb *damage, void *arg)
+{
+	char **names = NULL;
+	size_t n = 0;
+	struct err *err = list_segments(dir, &names, &n);
+
+	for (size_t i = 0; i < n && !err; i++) {
+		char *path = xasprintf("%s/%s", dir, names[i]);
+
+		err = wal_scan_file(path, record, damage, arg);
+		free(path);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return err;
+}
+
+/*
+ * The probe takes the lock shared for an instant. A writer that starts just then must not take a
+ * refused LOCK_NB for another writer: it locks without LOCK_NB, or tries again.
+ */
+bool
+wal_is_live(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool live;
+
+	if (fd < 0)
+		return false;
+	live = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	close(fd);
+	return live;
+}
