@@ -23,6 +23,15 @@ struct exec_output {
 	const char *name;
 	bool	    dir;
 };
+/*
+ * What the I-th %s of a command stands for. The executor fills it, because only it knows where its
+ * directory lies: an output is one path, an argument its elements' paths joined by a space.
+ */
+struct exec_hole {
+	bool	 output;
+	uint32_t index;			/* K of return/K, or I of arg/I/J */
+	uint32_t n;			/* elements of an argument: 1 for a map, N for a list of N, 0 gives no text */
+};
 /* Who wants it: decides to which attempt a put attaches (the executor's promise). */
 struct exec_claim {
 	struct digest run;
@@ -40,7 +49,9 @@ struct exec_config {			/* everything borrowed during put */
 	struct resources     resources;
 	/* EXEC_COMMAND */
 	const char	    *image;
-	const char	    *cmd;	/* as the shell gets it: every hole filled with its path */
+	const char	    *cmd;	/* printf-like: only %s, one per hole in order, and %% */
+	const struct exec_hole *holes;
+	size_t		     nholes;
 	const char *const   *env;	/* declared, NAME=VALUE, or NULL */
 	const struct exec_input *inputs;
 	size_t		     ninputs;
@@ -62,6 +73,11 @@ struct exec_usage {
 	uint64_t max_rss;		/* bytes; 0 unknown */
 	struct resources admitted;
 };
+/*
+ * FAILED is the command's own doing, and stands for this (try, retry). LOST says nothing about the
+ * command and is never attached to: killed (CANCELED), worker or keeper gone (UNAVAILABLE), an input
+ * changed meanwhile or a full disk (TEMPORARY), an object missing (NOT_EXIST).
+ */
 struct exec_result {
 	enum attempt_state state;	/* OK, FAILED, LOST */
 	uint32_t	 attempt;	/* its number under the key */
