@@ -2,6 +2,7 @@
 #ifndef WEIR_RUN_RUNDB_H
 #define WEIR_RUN_RUNDB_H
 
+#include "base/wal.h"
 #include "run/record.h"
 #include "store/root.h"
 

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+
+/*
+ * Writing and reading of journal records. Maps are written with their size up front, so each writer
+ * below counts its fields; a reader takes fields by name and ignores what it does not know, so that
+ * old journals load for ever and newer ones as far as they are understood.
+ */
+static const char *const kind_names[] = { "unknown", "header", "snapshot", "exec", "epoch", "note" };
+static const char *const event_names[] = { "intern", "started", "ended", "lost", "hit" };
+
+const char *
+record_kind_name(enum record_kind k)
+{
+	return kind_names[k];
+}
+
+const char *
+exec_event_name(enum exec_event e)
+{
+	return event_names[e];
+}
+
+static bool
+name_index(const char *const *names, size_t n, const char *s, size_t len, int *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strlen(names[i]) == len && memcmp(names[i], s, len) == 0) {
+			*out = (int)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+put_str(struct mpk_w *w, const char *key, const char *s)
+{
+	mpk_key(w, key);
+	mpk_str(w, s);
+}
+
+static void
+put_u64(struct mpk_w *w, const char *key, uint64_t v)
+{
+	mpk_key(w, key);
+	mpk_u64(w, v);
+}
+
+static void
+put_digest(struct mpk_w *w, const char *key, const struct digest *d)
+{
+	mpk_key(w, key);
+	mpk_digest(w, d);
+}
+
+/* Opens a record: nmore fields follow those of the head. */
+static void
+put_head(struct mpk_w *w, const struct record_head *h, size_t nmore)
+{
+	bool run = !digest_is_zero(&h->run);
+
+	mpk_map(w, 3 + (run ? 3 : 0) + nmore);
+	put_str(w, "kind", kind_names[h->kind]);
+	put_u64(w, "seq", h->seq);
+	mpk_key(w, "time");
+	mpk_time(w, h->time);
+	if (run) {
+		put_digest(w, "run", &h->run);
+		put_u64(w, "epoch", h->epoch);
+		put_u64(w, "n", h->n);
+	}
+}
+
+void
+record_header(struct buf *out, uint64_t seq, int64_t time, const char *controller, const char *host, const char *boot_id)
+{
+	struct record_head h = { .kind = REC_HEADER, .seq = seq, .time = time };
+	struct mpk_w w;
+
+	mpk_w_init(&w, out);
+	put_head(&w, &h, 5);
+	put_u64(&w, "schema", STATE_SCHEMA);
+	put_str(&w, "controller", controller);
+	put_str(&w, "host", host);
+	put_str(&w, "boot", boot_id);
+	put_u64(&w, "first", seq);
+}
+
+void
+record_snapshot(struct buf *out, const struct record_head *h, const struct run_state *s)
+{
+	struct mpk_w w;
+
+	mpk_w_init(&w, out);
+	put_head(&w, h, 1);
+	mpk_key(&w, "state");
+	state_mpk(s, &w);
+}
+
+void
+record_epoch(struct buf *out, const struct record_head *h, const char *controller, const char *why)
+{
+	struct mpk_w w;
+
+	mpk_w_init(&w, out);
+	put_head(&w, h, 2);
+	put_str(&w, "controller", controller);
+	put_str(&w, "why", why);
+}
+
+void
+record_note(struct buf *out, const struct record_head *h, const char *text)
+{
+	struct mpk_w w;
+
+	mpk_w_init(&w, out);
+	put_head(&w, h, 1);
+	put_str(&w, "text", text);
+}
+
+static void
+put_components(struct mpk_w *w, const struct key_components *c)
+{
+	mpk_key(w, "components");
+	mpk_array(w, c->n);
+	for (size_t i = 0; i < c->n; i++) {
+		mpk_array(w, 2);
+		mpk_str(w, c->v[i].name);
+		mpk_digest(w, &c->v[i].digest);
+	}
+}
+
+static void
+put_pos(struct mpk_w *w, const struct src_pos *p)
+{
+	char *s = xasprintf("%s:%d:%d", p->name == NULL ? "?" : p->name, p->line, p->col);
+
+	put_str(w, "pos", s);
+	free(s);
+}
+
+static const enum exec_event event_of[] = {
+	[EV_INTERN] = XEV_INTERN, [EV_STARTED] = XEV_STARTED, [EV_ENDED] = XEV_ENDED, [EV_LOST] = XEV_LOST, [EV_HIT] = XEV_HIT,
+};
+
+void
+record_exec(struct buf *out, const struct record_head *h, const struct eval_event *ev, bool with_components)
+{
+	const struct flow *f = ev->node;
+	bool exec = f->op == FLOW_EXEC, started = ev->kind == EV_STARTED && exec;
+	bool components = started && with_components && ev->components != NULL;
+	struct mpk_w w;
+
+	mpk_w_init(&w, out);
+	put_head(&w, h, 6 + (exec ? 2 : 1) + (started ? 4 : 0) + (components ? 1 : 0) + (ev->config != NULL ? 2 : 0) +
+	    (ev->result != NULL ? 1 : 0));
+	put_str(&w, "event", event_names[event_of[ev->kind]]);
+	put_digest(&w, "node", &f->digest);
+	put_digest(&w, "lkey", f->has_lkey ? &f->lkey : NULL);
+	put_str(&w, "ident", f->ident);
+	put_pos(&w, &f->pos);
+	mpk_key(&w, "logical");
+	mpk_bool(&w, ev->logical);
+	if (exec) {
+		put_str(&w, "op", "exec");
+		put_digest(&w, "key", f->has_pkey ? &f->pkey : NULL);
+	} else {
+		put_str(&w, "url", f->u.intern.url);
+	}
+	if (started) {
+		put_str(&w, "image", f->u.exec->image);
+		put_str(&w, "cmd", f->u.exec->cmd);
+		mpk_key(&w, "resources");
+		resources_mpk(&ev->config->resources, &w);
+		put_u64(&w, "noutputs", f->u.exec->nouts);
+	}
+	if (components)
+		put_components(&w, ev->components);
+	if (ev->config != NULL) {
+		put_u64(&w, "try", ev->config->claim.try_);
+		put_u64(&w, "retry", ev->config->claim.retry);
+	}
+	if (ev->result != NULL) {
+		mpk_key(&w, "result");
+		exec_result_mpk(ev->result, &w);
+	}
+}
+
+struct err *
+record_head(const msgpack_object *o, struct record_head *h)
+{
+	const char *kind;
+	size_t n;
+	int k;
+
+	memset(h, 0, sizeof *h);
+	if (o == NULL || o->type != MSGPACK_OBJECT_MAP || !mpk_get_str(o, "kind", &kind, &n) || !mpk_get_u64(o, "seq", &h->seq))
+		return err_msg(ERR_INVALID, "not a record: kind or seq is missing");
+	h->kind = name_index(kind_names, nitems(kind_names), kind, n, &k) ? (enum record_kind)k : REC_UNKNOWN;
+	(void)mpk_get_time(o, "time", &h->time);
+	(void)mpk_get_digest(o, "run", &h->run);
+	(void)mpk_get_u64(o, "epoch", &h->epoch);
+	(void)mpk_get_u64(o, "n", &h->n);
+	return NULL;
+}
+
+struct err *
+record_as_state(const msgpack_object *o, struct run_state *s)
+{
+	return state_from_mpk(mpk_get(o, "state"), s);
+}
+
+static void
+get_components(const msgpack_object *o, struct key_components *out)
+{
+	const msgpack_object *a = mpk_get(o, "components");
+
+	if (a == NULL || a->type != MSGPACK_OBJECT_ARRAY || a->via.array.size == 0)
+		return;
+	out->v = xcalloc(a->via.array.size, sizeof *out->v);
+	for (uint32_t i = 0; i < a->via.array.size; i++) {
+		const msgpack_object *p = &a->via.array.ptr[i];
+
+		if (p->type != MSGPACK_OBJECT_ARRAY || p->via.array.size != 2 ||
+		    p->via.array.ptr[0].type != MSGPACK_OBJECT_STR || p->via.array.ptr[1].type != MSGPACK_OBJECT_BIN ||
+		    p->via.array.ptr[1].via.bin.size != DIGEST_LEN)
+			continue;
+		out->v[out->n].name = xstrndup(p->via.array.ptr[0].via.str.ptr, p->via.array.ptr[0].via.str.size);
+		memcpy(out->v[out->n++].digest.b, p->via.array.ptr[1].via.bin.ptr, DIGEST_LEN);
+	}
+}
+
+static uint32_t
+get_u32(const msgpack_object *o, const char *key)
+{
+	uint64_t v = 0;
+
+	return mpk_get_u64(o, key, &v) && v <= UINT32_MAX ? (uint32_t)v : 0;
+}
+
+struct err *
+record_as_exec(const msgpack_object *o, struct exec_record *r)
+{
+	const msgpack_object *sub;
+	const char *event;
+	size_t n;
+	int k;
+
+	memset(r, 0, sizeof *r);
+	if (!mpk_get_str(o, "event", &event, &n) || !name_index(event_names, nitems(event_names), event, n, &k))
+		return err_msg(ERR_INVALID, "exec record: its event is none that is known");
+	r->event = (enum exec_event)k;
+	(void)mpk_get_digest(o, "node", &r->node);
+	(void)mpk_get_digest(o, "lkey", &r->lkey);
+	(void)mpk_get_digest(o, "key", &r->pkey);
+	(void)mpk_get_str(o, "ident", &r->ident, &r->ident_len);
+	(void)mpk_get_str(o, "image", &r->image, &r->image_len);
+	(void)mpk_get_str(o, "cmd", &r->cmd, &r->cmd_len);
+	(void)mpk_get_str(o, "url", &r->url, &r->url_len);
+	(void)mpk_get_str(o, "pos", &r->pos, &r->pos_len);
+	(void)mpk_get_bool(o, "logical", &r->logical);
+	r->try_ = get_u32(o, "try");
+	r->retry = get_u32(o, "retry");
+	if ((sub = mpk_get(o, "resources")) != NULL)
+		resources_from_mpk(&r->resources, sub);
+	get_components(o, &r->components);
+	sub = mpk_get(o, "result");
+	if (sub != NULL && sub->type == MSGPACK_OBJECT_MAP) {
+		struct err *err = exec_result_from_mpk(sub, &r->result);
+
+		if (err != NULL) {
+			exec_record_release(r);
+			return err_wrap(err, "exec record", NULL);
+		}
+		r->has_result = true;
+	}
+	return NULL;
+}
+
+void
+exec_record_release(struct exec_record *r)
+{
+	if (r->has_result)
+		exec_result_release(&r->result);
+	resources_release(&r->resources);
+	key_components_release(&r->components);
+	memset(r, 0, sizeof *r);
+}
