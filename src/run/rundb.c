@@ -462,6 +462,7 @@ struct known_intern {
 	UT_hash_handle	   hh;
 };
 struct run_knowledge {
+	struct digest	     run;
 	struct known_exec   *execs;
 	struct known_intern *interns;
 	struct resources     total;
@@ -481,12 +482,13 @@ known_exec_of(struct run_knowledge *k, const struct digest *pkey)
 	return x;
 }
 
+/* An attempt is charged once, to the run that started it. */
 static void
-add_usage(struct run_knowledge *k, const struct exec_result *r)
+charge(struct run_knowledge *k, const struct exec_result *r)
 {
 	struct resources part = RESOURCES_INIT;
 
-	if (r->attached && r->usage.wall_ns == 0)
+	if (!digest_equal(&r->owner, &k->run))
 		return;
 	resources_copy(&part, &r->usage.admitted);
 	resources_scale(&part, (double)r->usage.wall_ns / 60e9);
@@ -495,63 +497,109 @@ add_usage(struct run_knowledge *k, const struct exec_result *r)
 }
 
 static void
-learn_intern(struct run_knowledge *k, const struct exec_record *r)
+learn_intern(struct run_knowledge *k, const char *url, size_t n, const struct exec_result *r)
 {
 	struct known_intern *x;
 
-	if (r->url == NULL || !r->has_result || r->result.state != ATTEMPT_OK)
+	if (r->state != ATTEMPT_OK)
 		return;
-	HASH_FIND(hh, k->interns, r->url, r->url_len, x);
+	HASH_FIND(hh, k->interns, url, n, x);
 	if (x == NULL) {
 		x = xcalloc(1, sizeof *x);
-		x->url = xstrndup(r->url, r->url_len);
-		HASH_ADD_KEYPTR(hh, k->interns, x->url, r->url_len, x);
+		x->url = xstrndup(url, n);
+		HASH_ADD_KEYPTR(hh, k->interns, x->url, n, x);
 	} else {
 		exec_result_release(&x->result);
 	}
-	exec_result_copy(&x->result, &r->result);
+	exec_result_copy(&x->result, r);
 }
 
 static void
-learn_exec(struct run_knowledge *k, const struct exec_record *r)
+learn_ended(struct run_knowledge *k, const struct digest *pkey, const struct exec_result *r)
 {
-	struct known_exec *x = known_exec_of(k, &r->pkey);
+	struct known_exec *x = known_exec_of(k, pkey);
 
-	x->components |= r->components.n > 0;
-	if (r->event != XEV_ENDED || !r->has_result)
-		return;
-	add_usage(k, &r->result);
+	if (!x->has_result || x->result.attempt != r->attempt)
+		charge(k, r);
 	if (x->has_result)
 		exec_result_release(&x->result);
-	exec_result_copy(&x->result, &r->result);
+	exec_result_copy(&x->result, r);
 	x->has_result = true;
 }
 
+void
+run_knowledge_learn(struct run_knowledge *k, const struct eval_event *ev)
+{
+	if (ev->kind == EV_INTERN)
+		learn_intern(k, ev->node->u.intern.url, strlen(ev->node->u.intern.url), ev->result);
+	else if (ev->kind == EV_ENDED && ev->node->has_pkey)
+		learn_ended(k, &ev->node->pkey, ev->result);
+	else if (ev->kind == EV_STARTED && ev->components != NULL)
+		known_exec_of(k, &ev->node->pkey)->components = true;
+}
+
+static void
+learn_record(struct run_knowledge *k, const struct exec_record *r)
+{
+	if (r->event == XEV_INTERN && r->url != NULL && r->has_result)
+		learn_intern(k, r->url, r->url_len, &r->result);
+	else if (r->event == XEV_ENDED && r->has_result && !digest_is_zero(&r->pkey))
+		learn_ended(k, &r->pkey, &r->result);
+	else if (r->event == XEV_STARTED && r->components.n > 0)
+		known_exec_of(k, &r->pkey)->components = true;
+}
+
+static void
+forget_interns(struct run_knowledge *k)
+{
+	struct known_intern *i, *it;
+
+	HASH_ITER(hh, k->interns, i, it) {
+		HASH_DEL(k->interns, i);
+		exec_result_release(&i->result);
+		free(i->url);
+		free(i);
+	}
+}
+
+static struct err *
+read_record(struct run_knowledge *k, const struct run_record *rec, uint32_t *resets)
+{
+	struct mpk_doc doc;
+	struct exec_record r;
+	struct run_state s;
+	struct err *err = mpk_parse(&doc, rec->payload, rec->len);
+
+	if (err != NULL)
+		return err;
+	if (rec->head.kind == REC_EXEC) {
+		err = record_as_exec(mpk_root(&doc), &r);
+		if (err == NULL) {
+			learn_record(k, &r);
+			exec_record_release(&r);
+		}
+	} else if (rec->head.kind == REC_SNAPSHOT) {
+		err = record_as_state(mpk_root(&doc), &s);
+		if (err == NULL) {
+			if (s.Resets > *resets)		/* a reset run looks at its inputs again */
+				forget_interns(k);
+			*resets = s.Resets;
+			state_release(&s);
+		}
+	}
+	mpk_doc_release(&doc);
+	return err;
+}
+
 struct run_knowledge *
-run_knowledge_new(const struct run_record *records, size_t n)
+run_knowledge_new(const struct digest *run, const struct run_record *records, size_t n)
 {
 	struct run_knowledge *k = xcalloc(1, sizeof *k);
+	uint32_t resets = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		struct mpk_doc doc;
-		struct exec_record r;
-		struct err *err;
-
-		if (records[i].head.kind != REC_EXEC)
-			continue;
-		err = mpk_parse(&doc, records[i].payload, records[i].len);
-		if (err == NULL) {
-			err = record_as_exec(mpk_root(&doc), &r);
-			if (err == NULL && r.event == XEV_INTERN)
-				learn_intern(k, &r);
-			else if (err == NULL && !digest_is_zero(&r.pkey))
-				learn_exec(k, &r);
-			if (err == NULL)
-				exec_record_release(&r);
-			mpk_doc_release(&doc);
-		}
-		err_free(err);
-	}
+	k->run = *run;
+	for (size_t i = 0; i < n; i++)
+		err_free(read_record(k, &records[i], &resets));	/* of a newer schema: not understood, so not known */
 	return k;
 }
 
@@ -559,7 +607,6 @@ void
 run_knowledge_free(struct run_knowledge *k)
 {
 	struct known_exec *x, *xt;
-	struct known_intern *i, *it;
 
 	if (k == NULL)
 		return;
@@ -569,12 +616,7 @@ run_knowledge_free(struct run_knowledge *k)
 			exec_result_release(&x->result);
 		free(x);
 	}
-	HASH_ITER(hh, k->interns, i, it) {
-		HASH_DEL(k->interns, i);
-		exec_result_release(&i->result);
-		free(i->url);
-		free(i);
-	}
+	forget_interns(k);
 	resources_release(&k->total);
 	free(k);
 }

@@ -50,7 +50,8 @@ must_check struct err *id_resolve(struct rundb *, const struct root *, const cha
 
 /* What a run knows of its execs: by physical key, the newest of each; and its resolved inputs by URL. */
 struct run_knowledge;
-struct run_knowledge *run_knowledge_new(const struct run_record *, size_t n);
+struct run_knowledge *run_knowledge_new(const struct digest *run, const struct run_record *, size_t n);	/* copies; records may be NULL */
+void run_knowledge_learn(struct run_knowledge *, const struct eval_event *);	/* what happens now, as if it were read back */
 void run_knowledge_free(struct run_knowledge *);
 const struct exec_result *run_knowledge_exec(const struct run_knowledge *, const struct digest *pkey);	/* ended (ok, or failed in this try) */
 const struct exec_result *run_knowledge_intern(const struct run_knowledge *, const char *url);

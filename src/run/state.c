@@ -86,7 +86,7 @@ clear_progress(struct run_state *s)
 	s->Result = s->ResultJSON = s->ResultType = NULL;
 	err_free(s->Err);
 	s->Err = NULL;
-	s->NumTries = 0;
+	s->NumTries = s->Stalled = 0;
 	s->LastTry = s->Created = s->Completion = 0;
 }
 
@@ -251,7 +251,7 @@ config_mpk(const struct run_config *c, struct mpk_w *w)
 void
 state_mpk(const struct run_state *s, struct mpk_w *w)
 {
-	mpk_map(w, 23);
+	mpk_map(w, 24);
 	mpk_key(w, "ID");
 	mpk_digest(w, &s->ID);
 	put_str(w, "Program", s->Program);
@@ -281,6 +281,8 @@ state_mpk(const struct run_state *s, struct mpk_w *w)
 	mpk_u64(w, s->Schema);
 	mpk_key(w, "Resets");
 	mpk_u64(w, s->Resets);
+	mpk_key(w, "Stalled");
+	mpk_u64(w, s->Stalled);
 	mpk_key(w, "Bundle");
 	mpk_digest(w, &s->Bundle);
 	put_str(w, "Dir", s->Dir);
@@ -408,6 +410,7 @@ state_from_mpk(const msgpack_object *o, struct run_state *out)
 		resources_from_mpk(&s.TotalResources, sub);
 	s.Schema = get_u32(o, "Schema");
 	s.Resets = get_u32(o, "Resets");
+	s.Stalled = get_u32(o, "Stalled");
 	(void)mpk_get_digest(o, "Bundle", &s.Bundle);
 	s.Dir = mpk_get_strdup(o, "Dir");
 	s.ResultJSON = mpk_get_strdup(o, "ResultJSON");

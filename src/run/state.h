@@ -46,6 +46,7 @@ struct run_state {
 	/* weir's own */
 	uint32_t      Schema;
 	uint32_t      Resets;		/* State.Reset so far; with NumTries it makes the try of claims */
+	uint32_t      Stalled;		/* tries in a row in which no exec was finished: three end the run */
 	struct digest Bundle;		/* the sources, an object */
 	char	     *Dir;		/* working directory, absolute */
 	char	     *ResultJSON;	/* typed, weir-json(5); or NULL */
