@@ -16,6 +16,8 @@
  */
 struct journal;
 
+/* An open journal's descriptor stays wanted, so loop_run ends by loop_stop. */
+
 /*
  * Starts the journal process on DIR (made if missing). header writes the header record's payload for
  * a segment that begins with first_seq; it is called again for each new segment.
@@ -24,15 +26,24 @@ struct journal;
 typedef void journal_header_cb(struct buf *out, uint64_t first_seq, void *arg);
 must_check struct err *journal_open(struct loop *, const char *dir, const char *program, journal_header_cb *, void *arg,
     struct journal **);
-/* Ends the process after it has drained; blocks for that moment (the last sync). NULL is fine. */
+/*
+ * Ends the process after it has drained; blocks for that moment (the last sync). Asserts that nobody
+ * waits any more. NULL is fine.
+ */
 void journal_close(struct journal *);
+/* Begin a new segment before one grows beyond this many bytes (default 64 MiB). */
+void journal_set_segment_size(struct journal *, size_t);
 
 uint64_t journal_next_seq(const struct journal *);	/* the seq that the next append gets */
-uint64_t journal_append(struct journal *, const void *payload, size_t);	/* copies; returns its seq */
+/* Copies; returns its seq. As much as the socket takes is sent at once: that much survives our own kill -9. */
+uint64_t journal_append(struct journal *, const void *payload, size_t);
 uint64_t journal_durable_seq(const struct journal *);	/* all up to here are on disk */
 pid_t	 journal_pid(const struct journal *);		/* for tests that kill it */
 
-/* Waits until seq is durable. err: the journal cannot be written any more (full disk): safe to run again. */
+/*
+ * Waits until seq (one that append returned) is durable. err: the journal cannot be written (full disk);
+ * nothing appended is forgotten, and a later wait tries once more with a new process and segment.
+ */
 struct journal_wait;
 typedef void journal_wait_cb(struct err *, void *arg);
 struct journal_wait *journal_wait_start(struct journal *, uint64_t seq, journal_wait_cb *, void *arg);
