@@ -297,7 +297,7 @@ struct comment {
 };
 
 struct module {
-	const struct source *src;
+	const struct source_text *src;
 	bool		 has_keyspace;	/* accepted, without meaning */
 	struct ast_str	 keyspace;
 	size_t		 nparams;	/* in order: a default may use the params before it */

@@ -15,12 +15,12 @@
 #define PARSE_MAX_TOKENS (4u << 20)	/* of one source */
 #define PARSE_MAX_PARAMS 128		/* arguments of a function definition */
 
-struct module *parse_module(struct arena *, const struct source *, struct diags *);
+struct module *parse_module(struct arena *, const struct source_text *, struct diags *);
 /* The fragments: for tests, for --param values, for tools. A newline does not end an expression here. */
-struct expr   *parse_expr(struct arena *, const struct source *, struct diags *);
-struct texpr  *parse_type(struct arena *, const struct source *, struct diags *);
-struct pat    *parse_pat(struct arena *, const struct source *, struct diags *);
+struct expr   *parse_expr(struct arena *, const struct source_text *, struct diags *);
+struct texpr  *parse_type(struct arena *, const struct source_text *, struct diags *);
+struct pat    *parse_pat(struct arena *, const struct source_text *, struct diags *);
 /* Declarations separated by semicolons or newlines, without params: as the body of a module. */
-struct decl  **parse_decls(struct arena *, const struct source *, struct diags *, size_t *n);
+struct decl  **parse_decls(struct arena *, const struct source_text *, struct diags *, size_t *n);
 
 #endif

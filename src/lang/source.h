@@ -38,14 +38,14 @@ struct pos {
  * just after that token; of a single token it is `end`. A span with src NULL is "nowhere" (made by the compiler).
  */
 struct span {
-	const struct source *src;
+	const struct source_text *src;
 	struct pos	     start;
 	struct pos	     pos;
 	struct pos	     end;
 };
 
 /* One text. Borrowed from its sources; immutable. A byte order mark is not part of the text. */
-struct source {
+struct source_text {
 	const char   *path;	/* the key, and the file name in messages; "<input>" when it has none */
 	const char   *text;	/* len bytes, then a NUL that does not count */
 	size_t	      len;
@@ -65,15 +65,15 @@ void sources_free(struct sources *);			/* NULL is fine; every source of it is go
  * directory, a special file, more than SOURCE_MAX_BYTES, a NUL byte, or text that is not UTF-8 (with its position).
  * `$/name` is found only if it was added. The source is borrowed from the cache.
  */
-must_check struct err *sources_get(struct sources *, const char *path, const struct source **);
+must_check struct err *sources_get(struct sources *, const char *path, const struct source_text **);
 /* Adds a text that is not a file (copied): a test's, or one from standard input. The same checks. */
 must_check struct err *sources_add(struct sources *, const char *path, const char *text, size_t len,
-    const struct source **);
+    const struct source_text **);
 /* As sources_add, for a module of the system (`$/name`): not part of a bundle. */
 must_check struct err *sources_add_system(struct sources *, const char *path, const char *text, size_t len,
-    const struct source **);
+    const struct source_text **);
 /* Visits every source read so far, in byte order of their keys. */
-void sources_each(const struct sources *, void (*fn)(const struct source *, void *arg), void *arg);
+void sources_each(const struct sources *, void (*fn)(const struct source_text *, void *arg), void *arg);
 size_t sources_count(const struct sources *);
 
 /*
