@@ -26,6 +26,7 @@ struct type_field {
 struct type {
 	enum type_kind	   kind;
 	bool		   flow;	/* may be delayed */
+	unsigned	   depth;	/* levels below this one: the language bounds it, so walks may recurse */
 	const struct type *elem;	/* list element, map value, func result */
 	const struct type *key;		/* map key */
 	const struct type_field *fields;	/* tuple, func arguments, struct, module, sum */

@@ -25,13 +25,19 @@ enum value_kind {
 struct value;
 struct flow;
 
-/* Functions: what the value holds is the language's own; flow only counts, digests and frees it. */
+/*
+ * Functions: what the value holds is the language's own; flow only counts, digests and frees it. A
+ * function is strict, forcing it does nothing, but it may have captured delayed values.
+ */
 struct value_func {
 	unsigned refs;
+	bool	 open;	/* captured something that has a delayed part */
 	const struct value_func_ops *ops;
 };
+typedef void value_flow_cb(struct flow *, void *arg);
 struct value_func_ops {
-	void (*digest)(const struct value_func *, struct digest *);
+	void (*digest)(const struct value_func *, bool skeleton, struct digest *);	/* skeleton: as value_skeleton */
+	void (*each_captured)(const struct value_func *, value_flow_cb *, void *arg);	/* as value_each_captured */
 	void (*free)(struct value_func *);
 };
 
@@ -83,7 +89,15 @@ bool value_equal(const struct value *, const struct value *);	/* strict values; 
 void value_digest(const struct value *, struct digest *);	/* w1 "value": names, signs, counts; delayed parts by node digest */
 bool value_is_strict(const struct value *);			/* no delayed part anywhere; kept, so O(1) */
 /* Calls fn for each delayed part, left to right. */
-void value_each_flow(const struct value *, void (*fn)(struct flow *, void *), void *arg);
+void value_each_flow(const struct value *, value_flow_cb *, void *arg);
+/*
+ * Keys of continuations need more: also what functions inside the value have captured. An open value has
+ * such a part somewhere (O(1)); its skeleton is its digest with each of them replaced by its place alone,
+ * so that skeleton and the digests of the parts, in order, say the same as the value's digest.
+ */
+bool value_is_open(const struct value *);
+void value_each_captured(const struct value *, value_flow_cb *, void *arg);
+void value_skeleton(const struct value *, struct digest *);
 /* Gives the value with each delayed part replaced, in the order of value_each_flow; refs the replacements. */
 struct value *value_subst(const struct value *, struct value *const *repl, size_t n);
 /* Calls fn for each file in a strict value (files and directories' files). */
