@@ -59,6 +59,7 @@ struct cont;
 struct graph;
 struct cont_ops {
 	const char *name;
+	bool	    strict;	/* what it gives is strict, or a flow that gives such: flow_force adds nothing */
 	/* in: values of the deps, borrowed. Gives *out: a value, delayed parts allowed. */
 	struct err *(*call)(struct cont *, struct graph *, struct value *const *in, size_t n, struct value **out);
 	void (*free)(struct cont *);
@@ -92,12 +93,17 @@ struct flow_edge {		/* dependents, pushed when the node is done or gets its logi
 struct flow {
 	enum flow_op	 op;
 	struct digest	 digest;
-	struct flow	**deps;
+	struct flow	**deps;		/* ndeps whose values it needs, then ncaptured */
 	uint32_t	 ndeps;
+	/*
+	 * K, VAL: nodes that the code or value merely mentions. They are not run for it, but they are part of what it
+	 * is: lkey covers their lkeys as well, so FLOW_KEYS waits for ndeps + ncaptured.
+	 */
+	uint32_t	 ncaptured;
 	union {
 		struct flow_exec *exec;
 		struct { const char *url; bool dir; } intern;	/* also extern */
-		struct { struct cont *cont; } k;		/* owned: on the arena's cleanup list */
+		struct { struct cont *cont; struct digest own; } k;	/* cont owned: released with the graph */
 		struct { struct value *value; } val;		/* owned likewise */
 		struct { const char *p; size_t len; } data;
 		struct { struct requirements req; } req;	/* deps[0] is passed through */
@@ -110,7 +116,7 @@ struct flow {
 	bool		 has_lkey, has_pkey, cached;
 	bool		 mark;		/* scratch for walks; false between them */
 	uint32_t	 npending;	/* deps not done, while in FLOW_DEPS */
-	uint32_t	 nkeys;		/* deps without logical key, while in FLOW_KEYS */
+	uint32_t	 nkeys;		/* deps and captured without logical key, while in FLOW_KEYS */
 	struct digest	 lkey, pkey;
 	struct flow	*forked;	/* FLOW_FORKED */
 	struct flow_edge *on_done, *on_key;	/* in the arena */
@@ -137,10 +143,13 @@ struct flow *flow_exec(struct graph *, const struct flow_exec *, struct flow *co
     const struct src_pos *);
 struct flow *flow_intern(struct graph *, const char *url, bool dir, const char *ident, const struct src_pos *);
 struct flow *flow_extern(struct graph *, const char *url, struct flow *dep, const char *ident, const struct src_pos *);
-/* own: digest of the operation and of all its immediate operands, with positions. Takes the continuation. */
-struct flow *flow_k(struct graph *, const struct digest *own, struct flow *const *deps, size_t ndeps, struct cont *,
-    const char *ident, const struct src_pos *);
-struct flow *flow_val(struct graph *, struct value *);	/* takes */
+/*
+ * own: digest of the operation and of all its immediate operands, with positions; never of a node. Takes the
+ * continuation. captured: what its code may come to use; see struct flow.
+ */
+struct flow *flow_k(struct graph *, const struct digest *own, struct flow *const *deps, size_t ndeps,
+    struct flow *const *captured, size_t ncaptured, struct cont *, const char *ident, const struct src_pos *);
+struct flow *flow_val(struct graph *, struct value *);	/* takes; an open value captures its delayed parts */
 struct flow *flow_data(struct graph *, const void *, size_t, const char *ident, const struct src_pos *);
 struct flow *flow_requirements(struct graph *, const struct requirements *, struct flow *dep);
 /* A delayed or partly delayed value as one flow whose value is strict: value_subst in a continuation. Takes. */
@@ -160,7 +169,10 @@ void flow_requirements_of(struct flow *root, struct requirements *);
  */
 enum key_domain { KEY_LOGICAL, KEY_PHYSICAL };
 void flow_exec_key(const char *universe, enum key_domain, const struct flow_exec *, const struct digest *in, struct digest *out);
-/* The logical key of any node from the logical keys of its deps (an intern that is resolved: from its value). */
+/*
+ * The logical key of any node from the logical keys of its deps and captured nodes, in that order (an intern that is
+ * resolved: from its value).
+ */
 void flow_logical_key(const char *universe, const struct flow *, const struct digest *in, struct digest *out);
 
 /* The parts of a physical key, by name, for `why`: "image", "cmd", "env", "universe", "arg[0] reads", … */

@@ -88,7 +88,7 @@ int  value_cmp(const struct value *, const struct value *);
 bool value_equal(const struct value *, const struct value *);	/* strict values; functions are never equal */
 void value_digest(const struct value *, struct digest *);	/* w1 "value": names, signs, counts; delayed parts by node digest */
 bool value_is_strict(const struct value *);			/* no delayed part anywhere; kept, so O(1) */
-/* Calls fn for each delayed part, left to right. */
+/* Calls fn for each delayed part, in the order of the digest: left to right, fields by name. */
 void value_each_flow(const struct value *, value_flow_cb *, void *arg);
 /*
  * Keys of continuations need more: also what functions inside the value have captured. An open value has

@@ -184,6 +184,13 @@ value_equal(const struct value *a, const struct value *b)
 	return value_cmp(a, b) == 0 && !has_func(a);
 }
 
+/* Parts are visited in the order of the digest: fields by name. Only so do a skeleton and the parts make the whole. */
+static size_t *
+name_order_if_named(const struct value *v)
+{
+	return v->kind == VAL_STRUCT || v->kind == VAL_MODULE ? value_name_order(v) : NULL;
+}
+
 static void
 int_digest(const struct value *v, struct w1 *w)
 {
@@ -224,13 +231,12 @@ static void
 comp_digest(const struct value *v, bool skeleton, struct w1 *w)
 {
 	const struct val_comp *c = VAL(val_comp, v);
-	size_t *order = NULL;
+	size_t *order;
 
 	w1_add_u64(w, 0, c->n);
 	if (v->kind == VAL_VARIANT)
 		w1_add_str(w, W1_NAME, 0, c->names[0]);
-	if (v->kind == VAL_STRUCT || v->kind == VAL_MODULE)
-		order = value_name_order(v);
+	order = name_order_if_named(v);
 	for (size_t i = 0; i < comp_nparts(v); i++) {
 		size_t k = order ? order[i] : i;
 
@@ -334,21 +340,24 @@ value_skeleton(const struct value *v, struct digest *out)
 void
 value_each_flow(const struct value *v, value_flow_cb *fn, void *arg)
 {
+	size_t *order;
+
 	if (v->strict)
 		return;
 	if (v->kind == VAL_FLOW) {
 		fn(value_get_flow(v), arg);
 		return;
 	}
+	order = name_order_if_named(v);
 	for (size_t i = 0; i < comp_nparts(v); i++)
-		value_each_flow(VAL(val_comp, v)->v[i], fn, arg);
+		value_each_flow(VAL(val_comp, v)->v[order ? order[i] : i], fn, arg);
+	free(order);
 }
 
-/* In the order of the skeleton: fields by name. */
 void
 value_each_captured(const struct value *v, value_flow_cb *fn, void *arg)
 {
-	size_t *order = NULL;
+	size_t *order;
 
 	if (!v->open)
 		return;
@@ -360,8 +369,7 @@ value_each_captured(const struct value *v, value_flow_cb *fn, void *arg)
 		value_get_func(v)->ops->each_captured(value_get_func(v), fn, arg);
 		return;
 	}
-	if (v->kind == VAL_STRUCT || v->kind == VAL_MODULE)
-		order = value_name_order(v);
+	order = name_order_if_named(v);
 	for (size_t i = 0; i < comp_nparts(v); i++)
 		value_each_captured(VAL(val_comp, v)->v[order ? order[i] : i], fn, arg);
 	free(order);
@@ -373,14 +381,17 @@ subst(const struct value *v, struct value *const **next)
 	const struct val_comp *c = VAL(val_comp, v);
 	size_t n = value_is_comp(v) ? comp_nparts(v) : 0;
 	struct value **parts, *out;
+	size_t *order;
 
 	if (v->strict)
 		return value_ref(v);
 	if (v->kind == VAL_FLOW)
 		return value_ref(*(*next)++);
 	parts = xcalloc(n, sizeof *parts);
+	order = name_order_if_named(v);
 	for (size_t i = 0; i < n; i++)
-		parts[i] = subst(c->v[i], next);
+		parts[order ? order[i] : i] = subst(c->v[order ? order[i] : i], next);
+	free(order);
 	switch (value_kind(v)) {
 	case VAL_MAP:
 		out = value_map(parts, parts + c->n, c->n);

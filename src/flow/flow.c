@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/flow.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "flow/flow_priv.h"
+
+/*
+ * The graph: an arena of nodes and the table that interns them by digest. What is easy to get wrong:
+ * whatever a node owns outside the arena (values, errors, continuations, resources) is released by
+ * graph_free, which walks the table; the arena itself knows nothing of it.
+ */
+struct graph {
+	struct arena  *arena;
+	char	      *universe;
+	struct flow  **slots;	/* open addressing, power of two, at most three quarters full */
+	size_t	       nslots;
+	size_t	       nnodes, nedges;
+};
+
+struct cont *
+cont_ref(struct cont *c)
+{
+	c->refs++;
+	return c;
+}
+
+void
+cont_unref(struct cont *c)
+{
+	if (c != NULL && --c->refs == 0)
+		c->ops->free(c);
+}
+
+struct graph *
+graph_new(const struct graph_config *config)
+{
+	struct graph *g = xcalloc(1, sizeof *g);
+
+	g->arena = arena_new();
+	g->universe = xstrdup(config && config->universe ? config->universe : "");
+	g->nslots = 64;
+	g->slots = xcalloc(g->nslots, sizeof(struct flow *));
+	return g;
+}
+
+static void
+node_release(struct flow *f)
+{
+	value_unref(f->value);
+	err_free(f->err);
+	if (f->op == FLOW_K)
+		cont_unref(f->u.k.cont);
+	else if (f->op == FLOW_VAL)
+		value_unref(f->u.val.value);
+	else if (f->op == FLOW_EXEC)
+		resources_release(&f->u.exec->resources);
+	else if (f->op == FLOW_REQUIREMENTS)
+		requirements_release(&f->u.req.req);
+}
+
+void
+graph_free(struct graph *g)
+{
+	if (g == NULL)
+		return;
+	for (size_t i = 0; i < g->nslots; i++)
+		if (g->slots[i] != NULL)
+			node_release(g->slots[i]);
+	free(g->slots);
+	free(g->universe);
+	arena_free(g->arena);
+	free(g);
+}
+
+struct arena *
+graph_arena(struct graph *g)
+{
+	return g->arena;
+}
+
+const char *
+graph_universe(const struct graph *g)
+{
+	return g->universe;
+}
+
+size_t
+graph_nnodes(const struct graph *g)
+{
+	return g->nnodes;
+}
+
+size_t
+graph_nedges(const struct graph *g)
+{
+	return g->nedges;
+}
+
+/* The slot that holds the digest, or the empty one where it belongs. */
+static struct flow **
+slot_of(struct flow **slots, size_t nslots, const struct digest *d)
+{
+	uint64_t h;
+	size_t i;
+
+	memcpy(&h, d->b, sizeof h);
+	for (i = h & (nslots - 1); slots[i] != NULL; i = (i + 1) & (nslots - 1))
+		if (digest_equal(&slots[i]->digest, d))
+			break;
+	return &slots[i];
+}
+
+static void
+graph_grow(struct graph *g)
+{
+	size_t n = 2 * g->nslots;
+	struct flow **slots = xcalloc(n, sizeof *slots);
+
+	for (size_t i = 0; i < g->nslots; i++)
+		if (g->slots[i] != NULL)
+			*slot_of(slots, n, &g->slots[i]->digest) = g->slots[i];
+	free(g->slots);
+	g->slots = slots;
+	g->nslots = n;
+}
+
+/* A node with that digest: *fresh says whether the caller must still fill in what its op has. */
+static struct flow *
+node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
+{
+	struct flow **slot, *f;
+
+	if (4 * (g->nnodes + 1) > 3 * g->nslots)
+		graph_grow(g);
+	slot = slot_of(g->slots, g->nslots, d);
+	*fresh = *slot == NULL;
+	if (*slot != NULL)
+		return *slot;
+	f = arena_alloc(g->arena, sizeof *f);
+	f->op = op;
+	f->digest = *d;
+	*slot = f;
+	g->nnodes++;
+	return f;
+}
+
+static void
+node_label(struct graph *g, struct flow *f, const char *ident, const struct src_pos *pos)
+{
+	f->ident = ident ? arena_strdup(g->arena, ident) : NULL;
+	if (pos != NULL)
+		f->pos = *pos;
+}
+
+static void
+node_deps(struct graph *g, struct flow *f, struct flow *const *deps, size_t n, struct flow *const *captured, size_t nc)
+{
+	f->ndeps = (uint32_t)n;
+	f->ncaptured = (uint32_t)nc;
+	g->nedges += n + nc;
+	if (n + nc == 0)
+		return;
+	f->deps = arena_alloc(g->arena, (n + nc) * sizeof(struct flow *));
+	if (n > 0)
+		memcpy(f->deps, deps, n * sizeof *deps);
+	if (nc > 0)
+		memcpy(f->deps + n, captured, nc * sizeof *captured);
+}
+
+static const char *
+keep(struct arena *a, const char *s)
+{
+	return s ? arena_strdup(a, s) : NULL;
+}
+
+static struct flow_exec *
+exec_copy(struct arena *a, const struct flow_exec *x)
+{
+	struct flow_exec *y = arena_memdup(a, x, sizeof *x);
+	size_t nenv = 0;
+	const char **env;
+
+	y->image = keep(a, x->image);
+	y->image_digest = keep(a, x->image_digest);
+	y->cmd = keep(a, x->cmd);
+	y->args = x->nargs ? arena_memdup(a, x->args, x->nargs * sizeof *x->args) : NULL;
+	for (size_t i = 0; i < x->nargs; i++)
+		y->args[i].name = keep(a, x->args[i].name);
+	y->outs = x->nouts ? arena_memdup(a, x->outs, x->nouts * sizeof *x->outs) : NULL;
+	for (size_t i = 0; i < x->nouts; i++)
+		y->outs[i].name = keep(a, x->outs[i].name);
+	while (x->env != NULL && x->env[nenv] != NULL)
+		nenv++;
+	if (x->env != NULL) {
+		env = arena_alloc(a, (nenv + 1) * sizeof *env);
+		for (size_t i = 0; i < nenv; i++)
+			env[i] = arena_strdup(a, x->env[i]);
+		y->env = env;
+	}
+	memset(&y->resources, 0, sizeof y->resources);
+	resources_copy(&y->resources, &x->resources);
+	return y;
+}
+
+struct flow *
+flow_exec(struct graph *g, const struct flow_exec *x, struct flow *const *deps, size_t ndeps, const char *ident,
+    const struct src_pos *pos)
+{
+	struct digest d;
+	struct flow *f;
+	bool fresh;
+
+	node_digest_exec(g->universe, x, deps, ndeps, &d);
+	f = node_get(g, FLOW_EXEC, &d, &fresh);
+	if (fresh) {
+		f->u.exec = exec_copy(g->arena, x);
+		node_deps(g, f, deps, ndeps, NULL, 0);
+		node_label(g, f, ident, pos);
+	}
+	return f;
+}
+
+struct flow *
+flow_intern(struct graph *g, const char *url, bool dir, const char *ident, const struct src_pos *pos)
+{
+	struct digest d;
+	struct flow *f;
+	bool fresh;
+
+	node_digest_url("node-intern", url, dir, NULL, &d);
+	f = node_get(g, FLOW_INTERN, &d, &fresh);
+	if (fresh) {
+		f->u.intern.url = arena_strdup(g->arena, url);
+		f->u.intern.dir = dir;
+		node_label(g, f, ident, pos);
+	}
+	return f;
+}
+
+struct flow *
+flow_extern(struct graph *g, const char *url, struct flow *dep, const char *ident, const struct src_pos *pos)
+{
+	struct digest d;
+	struct flow *f;
+	bool fresh;
+
+	node_digest_url("node-extern", url, false, dep, &d);
+	f = node_get(g, FLOW_EXTERN, &d, &fresh);
+	if (fresh) {
+		f->u.intern.url = arena_strdup(g->arena, url);
+		node_deps(g, f, &dep, 1, NULL, 0);
+		node_label(g, f, ident, pos);
+	}
+	return f;
+}
+
+struct flow *
+flow_k(struct graph *g, const struct digest *own, struct flow *const *deps, size_t ndeps, struct flow *const *captured,
+    size_t ncaptured, struct cont *cont, const char *ident, const struct src_pos *pos)
+{
+	struct digest d;
+	struct flow *f;
+	bool fresh;
+
+	node_digest_k(own, deps, ndeps, captured, ncaptured, &d);
+	f = node_get(g, FLOW_K, &d, &fresh);
+	if (!fresh) {
+		cont_unref(cont);
+		return f;
+	}
+	f->u.k.cont = cont;
+	f->u.k.own = *own;
+	node_deps(g, f, deps, ndeps, captured, ncaptured);
+	node_label(g, f, ident, pos);
+	return f;
+}
+
+struct gather {
+	struct flow **v;
+	size_t	      n, cap;
+};
+
+static void
+gather_cb(struct flow *f, void *arg)
+{
+	struct gather *ga = arg;
+
+	if (ga->n == ga->cap) {
+		ga->cap = ga->cap ? 2 * ga->cap : 8;
+		ga->v = xreallocarray(ga->v, ga->cap, sizeof(struct flow *));
+	}
+	ga->v[ga->n++] = f;
+}
+
+struct flow *
+flow_val(struct graph *g, struct value *value)
+{
+	struct gather captured = { NULL, 0, 0 };
+	struct digest d, v;
+	struct flow *f;
+	struct w1 w;
+	bool fresh;
+
+	value_digest(value, &v);
+	w1_init(&w, "node-val");
+	w1_add_digest(&w, W1_DIGEST, 0, &v);
+	w1_final(&w, &d);
+	f = node_get(g, FLOW_VAL, &d, &fresh);
+	if (!fresh) {
+		value_unref(value);
+		return f;
+	}
+	f->u.val.value = value;
+	value_each_captured(value, gather_cb, &captured);
+	node_deps(g, f, NULL, 0, captured.v, captured.n);
+	free(captured.v);
+	return f;
+}
+
+struct flow *
+flow_data(struct graph *g, const void *p, size_t len, const char *ident, const struct src_pos *pos)
+{
+	struct digest d;
+	struct flow *f;
+	struct w1 w;
+	bool fresh;
+	char *copy;
+
+	w1_init(&w, "node-data");
+	w1_add(&w, W1_TEXT, 0, p, len);
+	w1_final(&w, &d);
+	f = node_get(g, FLOW_DATA, &d, &fresh);
+	if (fresh) {
+		copy = arena_alloc(g->arena, len + 1);
+		if (len > 0)
+			memcpy(copy, p, len);
+		f->u.data.p = copy;
+		f->u.data.len = len;
+		node_label(g, f, ident, pos);
+	}
+	return f;
+}
+
+struct flow *
+flow_requirements(struct graph *g, const struct requirements *req, struct flow *dep)
+{
+	struct digest d;
+	struct flow *f;
+	bool fresh;
+
+	node_digest_requirements(req, dep, &d);
+	f = node_get(g, FLOW_REQUIREMENTS, &d, &fresh);
+	if (fresh) {
+		requirements_copy(&f->u.req.req, req);
+		node_deps(g, f, &dep, 1, NULL, 0);
+		node_label(g, f, dep->ident, &dep->pos);
+	}
+	return f;
+}
+
+/* Forcing: a continuation over the delayed parts that puts their values in their places. */
+struct force {
+	struct cont   cont;
+	struct value *value;	/* owned; has delayed parts */
+};
+
+static struct err *
+force_call(struct cont *c, struct graph *g, struct value *const *in, size_t n, struct value **out)
+{
+	struct force *fo = container_of(c, struct force, cont);
+	struct value *v = value_subst(fo->value, in, n);
+
+	*out = value_is_strict(v) ? v : value_flow(flow_force(g, v));
+	return NULL;
+}
+
+static void
+force_free(struct cont *c)
+{
+	struct force *fo = container_of(c, struct force, cont);
+
+	value_unref(fo->value);
+	free(fo);
+}
+
+static const struct cont_ops force_ops = { "force", true, force_call, force_free };
+
+static bool
+gives_strict(const struct flow *f)
+{
+	while (f->op == FLOW_REQUIREMENTS)
+		f = f->deps[0];
+	if (f->op == FLOW_K)
+		return f->u.k.cont->ops->strict;
+	return f->op != FLOW_VAL || value_is_strict(f->u.val.value);
+}
+
+struct flow *
+flow_force(struct graph *g, struct value *value)
+{
+	struct gather deps = { NULL, 0, 0 }, captured = { NULL, 0, 0 };
+	struct flow *f = value_kind(value) == VAL_FLOW ? value_get_flow(value) : NULL;
+	struct digest skeleton, own;
+	struct force *fo;
+	struct w1 w;
+
+	if (value_is_strict(value))
+		return flow_val(g, value);
+	if (f != NULL && gives_strict(f)) {
+		value_unref(value);
+		return f;
+	}
+	value_skeleton(value, &skeleton);
+	w1_init(&w, "force");
+	w1_add_digest(&w, W1_DIGEST, 0, &skeleton);
+	w1_final(&w, &own);
+	fo = xcalloc(1, sizeof *fo);
+	fo->cont.refs = 1;
+	fo->cont.ops = &force_ops;
+	fo->value = value;
+	value_each_flow(value, gather_cb, &deps);
+	value_each_captured(value, gather_cb, &captured);
+	/* Without functions the two are the same, and deps alone say it all. */
+	f = flow_k(g, &own, deps.v, deps.n, captured.v, captured.n == deps.n ? 0 : captured.n, &fo->cont, NULL, NULL);
+	free(deps.v);
+	free(captured.v);
+	return f;
+}
