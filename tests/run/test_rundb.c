@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/frame.h"
+#include "base/xalloc.h"
+#include "run/rundb.h"
+
+/* The run database over crafted journals: newest State, order by (epoch, seq), repeated seqs, ids. */
+
+static char dir[] = "/tmp/weir-rundb-XXXXXX";
+static struct root root;
+
+static struct digest
+digest_of(uint8_t first, uint8_t rest)
+{
+	struct digest d;
+
+	memset(d.b, rest, sizeof d.b);
+	d.b[0] = first;
+	return d;
+}
+
+static void
+write_segment(const char *controller, const char *name, const struct buf *b)
+{
+	char *path = xasprintf("%s/%s", root.journal, controller), *file;
+	FILE *f;
+
+	mkdir(path, 0700);
+	file = xasprintf("%s/%s", path, name);
+	f = fopen(file, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(b->p, 1, b->len, f), b->len);
+	fclose(f);
+	free(file);
+	free(path);
+}
+
+static void
+add_snapshot(struct buf *out, const struct digest *run, uint64_t seq, uint64_t epoch, uint64_t n, enum run_phase phase)
+{
+	struct record_head h = { .kind = REC_SNAPSHOT, .seq = seq, .epoch = epoch, .n = n, .run = *run };
+	struct run_state s;
+	struct buf b = BUF_INIT;
+
+	state_init(&s);
+	s.ID = *run;
+	s.Phase = phase;
+	s.Created = 1000 + run->b[0];
+	s.Program = xstrdup("p.rf");
+	h.time = (int64_t)(2000 + seq);
+	record_snapshot(&b, &h, &s);
+	frame_add(out, b.p, b.len);
+	buf_release(&b);
+	state_release(&s);
+}
+
+static int
+setup(void **arg)
+{
+	struct buf b = BUF_INIT;
+	struct digest r1 = digest_of(0x11, 1), r2 = digest_of(0x12, 2);
+
+	(void)arg;
+	assert_non_null(mkdtemp(dir));
+	assert_null(root_open(dir, NULL, true, &root));
+	/* c1: r1 to Eval, then taken over by c2, which ends it; a seq sent twice; a torn tail. */
+	add_snapshot(&b, &r1, 1, 1, 1, PHASE_INIT);
+	add_snapshot(&b, &r1, 2, 1, 2, PHASE_EVAL);
+	write_segment("c1", "000001.wal", &b);
+	buf_clear(&b);
+	add_snapshot(&b, &r1, 2, 1, 2, PHASE_EVAL);
+	add_snapshot(&b, &r2, 3, 1, 1, PHASE_INIT);
+	buf_add(&b, "\x40\0\0\0torn", 8);
+	write_segment("c1", "000002.wal", &b);
+	buf_clear(&b);
+	add_snapshot(&b, &r1, 1, 2, 3, PHASE_DONE);
+	write_segment("c2", "000001.wal", &b);
+	buf_release(&b);
+	return 0;
+}
+
+static int
+teardown(void **arg)
+{
+	char *cmd = xasprintf("rm -rf %s", dir);
+
+	(void)arg;
+	root_release(&root);
+	assert_int_equal(system(cmd), 0);
+	free(cmd);
+	return 0;
+}
+
+static void
+count_damage(const struct wal_pos *pos, enum frame_state state, uint64_t skipped, void *arg)
+{
+	(void)pos;
+	assert_int_equal(state, FRAME_TORN);
+	assert_int_equal(skipped, 8);
+	++*(int *)arg;
+}
+
+static void
+test_newest_state_and_order(void **arg)
+{
+	struct rundb *db;
+	struct run_entry *e;
+	int damage = 0;
+	size_t n;
+
+	(void)arg;
+	assert_null(rundb_open(&root, RUNDB_RECORDS, NULL, count_damage, &damage, &db));
+	e = rundb_runs(db, &n);
+	assert_int_equal(n, 2);
+	assert_int_equal(damage, 1);
+	assert_int_equal(e[0].state.ID.b[0], 0x11);
+	assert_int_equal(e[0].state.Phase, PHASE_DONE);
+	assert_int_equal(e[0].epoch, 2);
+	assert_int_equal(e[0].n, 3);
+	assert_string_equal(e[0].controller, "c2");
+	assert_false(e[0].live);
+	assert_int_equal(e[0].nrecords, 3);	/* the repeated one is dropped */
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(e[0].records[i].head.n, i + 1);
+	assert_int_equal(e[1].state.Phase, PHASE_INIT);
+	rundb_free(db);
+}
+
+static void
+expect_id(struct rundb *db, const char *text, uint8_t first)
+{
+	struct id id;
+
+	assert_null(id_resolve(db, &root, text, &id));
+	assert_int_equal(id.digest.b[0], first);
+}
+
+static void
+expect_no_id(struct rundb *db, const char *text, const char *want)
+{
+	struct id id;
+	struct err *err = id_resolve(db, &root, text, &id);
+	char *s = err_str(err);
+
+	assert_string_equal(s, want);
+	free(s);
+	err_free(err);
+}
+
+static void
+test_ids(void **arg)
+{
+	struct rundb *db;
+
+	(void)arg;
+	assert_null(rundb_open(&root, RUNDB_STATES, NULL, NULL, NULL, &db));
+	expect_id(db, "last", 0x12);
+	expect_id(db, "run:11", 0x11);
+	expect_id(db, "1202", 0x12);
+	expect_no_id(db, "1", "1: ambiguous, could be run:1101010101010101, run:1202020202020202; give more digits");
+	expect_no_id(db, "ff", "ff: no run, exec or object has this id; `weir ps -a` lists the runs");
+	expect_no_id(db, "obj:11", "obj:11: no run, exec or object has this id; `weir ps -a` lists the runs");
+	expect_no_id(db, "xyz", "xyz: not an id: write run:HEX, exec:HEX, obj:HEX, the first digits of one, or last");
+	rundb_free(db);
+}
+
+static void
+test_live_while_locked(void **arg)
+{
+	char *path = xasprintf("%s/c2", root.journal);
+	int fd = open(path, O_RDONLY | O_DIRECTORY);
+
+	struct rundb *db;
+	size_t n;
+
+	(void)arg;
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_null(rundb_open(&root, RUNDB_STATES, NULL, NULL, NULL, &db));
+	assert_true(rundb_runs(db, &n)[0].live);
+	assert_false(rundb_runs(db, &n)[1].live);
+	rundb_free(db);
+	close(fd);
+	free(path);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_newest_state_and_order),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_live_while_locked),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
