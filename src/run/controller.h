@@ -31,11 +31,12 @@ struct controller {
 	struct controller_inbox *inbox;
 };
 must_check struct err *controller_open(struct loop *, const struct controller_config *, struct controller **);
-/* All runs are over. Waits for acknowledged assoc puts and the journal's last sync. */
+/*
+ * All runs are over, and no operation is left. Turns the loop until the assoc's puts are acknowledged; the journal's last
+ * sync is waited for. NULL is fine.
+ */
 void controller_close(struct controller *);
 
-/* Takes a run over, under the lock of the journals: raises its epoch. UNAVAILABLE if a live controller has it. */
-must_check struct err *controller_takeover(struct controller *, const struct digest *run, uint64_t *epoch, uint64_t *n);
 /* Asks the live controller of a run to end it (`weir kill`). */
 must_check struct err *controller_send_kill(const struct root *, const char *controller, const struct digest *run);
 

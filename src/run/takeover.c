@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/takeover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/xalloc.h"
+
+/*
+ * What a reader would get wrong: the lock covers reading and the durable epoch record, nothing more.
+ * Afterwards the epoch speaks for itself: this controller's journal is live and names the run.
+ */
+#define AGAIN	   MILLIS(10)
+#define DRAIN_TIME SECONDS(2)	/* an orphaned journal process has its last sync done by then */
+
+struct takeover_op {
+	struct op op;
+	enum {
+		T_LOCK,		/* try the lock of the journals' folder */
+		T_AGAIN,	/* waits a moment: somebody else has it, or the old journal drains */
+		T_EPOCH,	/* waits until the epoch record is durable */
+		T_DONE,
+	} step;
+	struct controller *c;
+	struct digest	   run;
+	int		   lock;	/* descriptor that holds it, or -1 */
+	int64_t		   began;
+	struct timer	   again;
+	struct journal_wait *wait;
+	struct rundb	  *db;
+	struct takeover	   result;
+	struct err	  *err;
+	takeover_cb	  *cb;
+	void		  *arg;
+};
+
+static void
+takeover_again_cb(void *arg)
+{
+	struct takeover_op *t = arg;
+
+	t->step = T_LOCK;
+	op_wake(&t->op);
+}
+
+static void
+unlock(struct takeover_op *t)
+{
+	if (t->lock >= 0)
+		close(t->lock);
+	t->lock = -1;
+}
+
+static void
+fail(struct takeover_op *t, struct err *err)
+{
+	unlock(t);
+	t->err = err;
+	t->step = T_DONE;
+}
+
+static void
+again(struct takeover_op *t)
+{
+	unlock(t);
+	t->step = T_AGAIN;
+	timer_set(&t->again, AGAIN);
+}
+
+static void
+takeover_durable_cb(struct err *err, void *arg)
+{
+	struct takeover_op *t = arg;
+
+	t->wait = NULL;
+	t->err = err;
+	t->step = T_DONE;
+	op_wake(&t->op);
+}
+
+static void
+raise_epoch(struct takeover_op *t)
+{
+	struct record_head h = { .kind = REC_EPOCH, .time = loop_wall(t->op.loop), .run = t->run };
+	struct buf b = BUF_INIT;
+
+	h.seq = journal_next_seq(t->c->journal);
+	h.epoch = t->result.epoch = t->result.entry->epoch + 1;
+	h.n = t->result.n = t->result.entry->n + 1;
+	record_epoch(&b, &h, t->c->id, "takeover");
+	crash_point("takeover-before-epoch");
+	t->step = T_EPOCH;
+	t->wait = journal_wait_start(t->c->journal, journal_append(t->c->journal, b.p, b.len), takeover_durable_cb, t);
+	buf_release(&b);
+}
+
+static void
+take(struct takeover_op *t)
+{
+	struct err *err;
+	size_t n;
+
+	t->lock = open(t->c->root.journal, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (t->lock < 0) {
+		fail(t, err_errno(errno, "open", "%s", t->c->root.journal));
+		return;
+	}
+	if (flock(t->lock, LOCK_EX | LOCK_NB) != 0) {
+		again(t);
+		return;
+	}
+	rundb_free(t->db);
+	t->db = NULL;
+	err = rundb_open(&t->c->root, RUNDB_RECORDS, &t->run, NULL, NULL, &t->db);
+	if (err != NULL) {
+		fail(t, err);
+		return;
+	}
+	t->result.entry = rundb_runs(t->db, &n);
+	if (n == 0)
+		fail(t, err_new(ERR_NOT_EXIST, "resume", "the run has no record"));
+	else if (!t->result.entry->live)
+		raise_epoch(t);
+	else if (loop_now(t->op.loop) - t->began < DRAIN_TIME && strcmp(t->result.entry->controller, t->c->id) != 0)
+		again(t);
+	else
+		fail(t, err_new(ERR_UNAVAILABLE, "resume", "controller %s has the run", t->result.entry->controller));
+}
+
+static void
+takeover_advance(struct op *op)
+{
+	struct takeover_op *t = op_owner(op, struct takeover_op, op);
+	struct rundb *db;
+
+	if (t->step == T_LOCK)
+		take(t);
+	if (t->step != T_DONE)
+		return;
+	unlock(t);
+	takeover_cb *cb = t->cb;
+	void *arg = t->arg;
+	struct takeover result = t->result;
+	struct err *err = t->err;
+
+	db = t->db;
+	t->db = NULL;
+	t->err = NULL;
+	op_release(op);
+	cb(err == NULL ? &result : NULL, err, arg);
+	rundb_free(db);
+}
+
+static void
+takeover_release(struct op *op)
+{
+	struct takeover_op *t = op_owner(op, struct takeover_op, op);
+
+	timer_clear(&t->again);
+	journal_wait_cancel(&t->wait);
+	unlock(t);
+	rundb_free(t->db);
+	err_free(t->err);
+	free(t);
+}
+
+static const struct op_type takeover_type = { "takeover", takeover_advance, takeover_release };
+
+struct op *
+takeover_start(struct controller *c, const struct digest *run, takeover_cb *cb, void *arg)
+{
+	struct takeover_op *t = xcalloc(1, sizeof *t);
+
+	op_init(&t->op, c->loop, &takeover_type);
+	timer_init(&t->again, c->loop, "takeover_again", takeover_again_cb, t);
+	t->c = c;
+	t->run = *run;
+	t->lock = -1;
+	t->began = loop_now(c->loop);
+	t->cb = cb;
+	t->arg = arg;
+	op_wake(&t->op);
+	return &t->op;
+}
