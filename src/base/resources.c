@@ -321,6 +321,18 @@ size_parse(const char *s, double *bytes)
 	return err_msg(ERR_INVALID, "bad size \"%s\": a number with K, M, G or T is expected, such as 8GiB", s);
 }
 
+static bool
+has_label(const struct resources *r, const char *label)
+{
+	const char *other;
+	double v;
+
+	for (unsigned i = 0; (other = label_at(r, i, &v)); i++)
+		if (strcmp(other, label) == 0)
+			return true;
+	return false;
+}
+
 static struct err *
 parse_part(struct resources *r, const char *part)
 {
@@ -334,6 +346,8 @@ parse_part(struct resources *r, const char *part)
 	label = xstrndup(part, (size_t)(eq - part));
 	if (strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != strlen(label)) {
 		err = err_msg(ERR_INVALID, "bad resource \"%s\": a label has letters, digits and _", part);
+	} else if (has_label(r, label)) {
+		err = err_msg(ERR_INVALID, "bad resource \"%s\": %s is given twice", part, label);
 	} else if (strcmp(label, "mem") == 0 || strcmp(label, "disk") == 0) {
 		if (!parse_size(eq + 1, &v))
 			err = err_msg(ERR_INVALID, "bad resource \"%s\": a size such as 8GiB is expected", part);
