@@ -235,7 +235,7 @@ err_kind_from_name(const char *name, size_t n)
 	return ERR_OTHER;
 }
 
-/* Runs of line breaks and tabs become one space, other control bytes `?`: the text goes to terminals and logs. */
+/* Line breaks and tabs, with the space around them, become one space, other control bytes `?`: the text goes to terminals and logs. */
 static void
 add_line(struct buf *b, const char *s)
 {
@@ -244,11 +244,11 @@ add_line(struct buf *b, const char *s)
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 
-		if (c == '\n' || c == '\r' || c == '\t') {
+		if (c == '\n' || c == '\r' || c == '\t')
 			gap = true;
+		if (gap && (c == '\n' || c == '\r' || c == '\t' || c == ' '))
 			continue;
-		}
-		if (gap && b->len && b->p[b->len - 1] != ' ' && c != ' ')
+		if (gap && b->len && b->p[b->len - 1] != ' ')
 			buf_addch(b, ' ');
 		gap = false;
 		buf_addch(b, c < ' ' || c == 0x7f ? '?' : *s);
@@ -267,7 +267,6 @@ char *
 err_str(const struct err *e)
 {
 	struct buf b = BUF_INIT;
-	char *s;
 
 	for (; e; e = e->cause) {
 		if (e->op)
@@ -279,6 +278,5 @@ err_str(const struct err *e)
 		else if (e->kind != ERR_OTHER)
 			add_part(&b, ": ", kinds[e->kind].text);
 	}
-	s = buf_take(&b, NULL);
-	return s;
+	return buf_take(&b, NULL);
 }

@@ -340,7 +340,7 @@ strange_errors(void **state unused_arg)
 	parse(&d, "\x07", 1);
 	assert_err(mpk_as_err(mpk_root(&d)), "an error that cannot be read");
 	mpk_doc_release(&d);
-	parse(&d, "\x83\xa2" "Op\x01\xa4" "Kind\xa4" "Nope\xa3" "Arg\x91\x02", 20);
+	parse(&d, "\x83\xa2" "Op\x01\xa4" "Kind\xa4" "Nope\xa3" "Arg\x91\x02", 21);
 	assert_err(mpk_as_err(mpk_root(&d)), "");
 	mpk_doc_release(&d);
 	assert_null(mpk_as_err(NULL));
