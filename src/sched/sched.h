@@ -37,18 +37,32 @@ void sched_run_free(struct sched_run *);	/* all of its tasks are over or cancell
 struct sched_alloc *sched_run_alloc(struct sched_run *);
 
 /*
- * A task: one exec wanted by one run. Identical ones (same physical key, both joinable) share one
- * put; each subscriber gets its own callbacks. An operation: done runs once, cancel detaches, and
- * the last detach kills the exec.
+ * A task: one exec wanted by one run. Identical ones (same physical key, all joinable) share one put;
+ * each subscriber gets its own callbacks. An operation: done runs once. What a put needs beyond the
+ * key is asked for only when the task is admitted, so that a waiting task costs little.
  */
 struct task;
+struct task_want {			/* borrowed during the call */
+	struct digest		key;	/* physical key */
+	const struct resources *resources;	/* NULL: none, always fits (but see SCHED_FREE_MAX) */
+	bool			join;	/* may share the exec of another task with this key */
+};
 struct task_events {
-	void (*starting)(void *arg);				/* admitted, about to be put */
-	void (*state)(enum attempt_state, void *arg);		/* as reported; may skip */
+	/*
+	 * Admitted, about to be put (joined: to an exec that another task put). Gives the
+	 * configuration, kept until done or cancel. Must not start, cancel or kill tasks.
+	 */
+	const struct exec_config *(*starting)(bool joined, void *arg);
+	void (*state)(enum attempt_state, void *arg);		/* as reported; may skip; same rule. May be NULL */
 	void (*done)(struct exec_result *, struct err *, void *arg);	/* as exec_result_cb; the task is gone */
 };
-struct task *sched_submit(struct sched_run *, const struct exec_config *, const struct task_events *, void *arg);	/* keeps config */
-void task_cancel(struct task **);
+#define SCHED_FREE_MAX 64	/* tasks without resources that are put at once */
+/* Wants more than the alloc has: done gets RESOURCES_EXHAUSTED with both amounts. */
+struct task *sched_submit(struct sched_run *, const struct task_want *, const struct task_events *, void *arg);
+void task_cancel(struct task **);	/* detaches; the last one kills the exec, unseen */
+void task_detach(struct task **);	/* detaches; the attempt goes on, for others or for a resume */
+/* As cancel, and done comes when the exec is gone: its result if it still has one, else CANCELED. */
+void task_kill(struct task *);
 
 struct sched_stats {
 	size_t runs, allocs, queued, running, joined;	/* now; joined: subscribers beyond the first */
