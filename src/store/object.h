@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_STORE_OBJECT_H
+#define WEIR_STORE_OBJECT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+
+/*
+ * Objects of a file repository, without a loop: OBJECTS/hh/<62 hex>, mode 0444, made in OBJECTS/tmp and
+ * renamed into place. All of it blocks: for helper processes, tools, and (the short calls) the loop.
+ *
+ * Errors name the object and its path: `object sha256:…: missing (at PATH)`, NOT_EXIST, and
+ * `object sha256:…: damaged (at PATH)`, INTEGRITY.
+ */
+
+/* Gives a descriptor; size may be NULL. NOT_EXIST if it is missing. Not verified. */
+must_check struct err *object_open(const char *objects, const struct digest *, int *fd, uint64_t *size);
+must_check struct err *object_stat(const char *objects, const struct digest *, uint64_t *size);
+struct err *object_damaged(const char *objects, const struct digest *);	/* gives the error */
+must_check struct err *object_verify(const char *objects, const struct digest *);	/* reads all of it */
+
+/* Verifies, then copies to a descriptor (a terminal, a pipe): nothing is written of a damaged object. */
+must_check struct err *object_copy_fd(const char *objects, const struct digest *, int out, const char *name);
+/* Copies to a new file, by reflink where possible: it appears under its name, verified, or not at all. Replaces. */
+must_check struct err *object_copy_path(const char *objects, const struct digest *, const char *path, mode_t mode);
+
+/* Gives a new file in OBJECTS/tmp, open for writing, and its path. */
+must_check struct err *object_tmp(const char *objects, int *fd, char **path);
+/*
+ * Renames a finished file of the same file system to its place and makes it read-only; digest and
+ * bytes are the caller's promise. One that is already there is replaced, which mends a damaged one.
+ */
+must_check struct err *object_install(const char *objects, const char *path, const struct digest *);
+/* Stores bytes; sync: durable on return. */
+must_check struct err *object_put_bytes(const char *objects, const void *, size_t, bool sync, struct digest *);
+/* Copies what fd holds from its position on, and hashes it. want: the digest it must have, or NULL. */
+must_check struct err *object_put_fd(const char *objects, int fd, const char *name, const struct digest *want, struct digest *,
+    uint64_t *size);
+/* Takes an object out of service, to OBJECTS/damaged: it reads as missing from now on. */
+must_check struct err *object_quarantine(const char *objects, const struct digest *);
+
+#endif
