@@ -18,7 +18,7 @@
  * Usage: PROGRAM [FILE]... ; without files those of tests/fuzz/corpus/NAME, from a program test_fuzz_NAME.
  */
 
-#define CHANGES	 3000	/* per file */
+#define CHANGES	 10000	/* per file */
 #define FILE_MAX (1u << 20)
 
 static uint64_t seed;
