@@ -263,7 +263,9 @@ mpk_get(const msgpack_object *map, const char *key)
 	for (uint32_t i = 0; i < map->via.map.size; i++) {
 		const msgpack_object *k = &map->via.map.ptr[i].key;
 
-		if (k->type == MSGPACK_OBJECT_STR && k->via.str.size == n && memcmp(k->via.str.ptr, key, n) == 0)
+		if (k->type != MSGPACK_OBJECT_STR || k->via.str.size != n)
+			continue;
+		if (n == 0 || memcmp(k->via.str.ptr, key, n) == 0)	/* an empty string's ptr is NULL */
 			return &map->via.map.ptr[i].val;
 	}
 	return NULL;
@@ -276,7 +278,7 @@ mpk_get_str(const msgpack_object *map, const char *key, const char **s, size_t *
 
 	if (!o || o->type != MSGPACK_OBJECT_STR)
 		return false;
-	*s = o->via.str.ptr;
+	*s = o->via.str.size ? o->via.str.ptr : "";
 	*n = o->via.str.size;
 	return true;
 }
@@ -286,7 +288,7 @@ mpk_as_strdup(const msgpack_object *o)
 {
 	if (!o || o->type != MSGPACK_OBJECT_STR)
 		return NULL;
-	return xstrndup(o->via.str.ptr ? o->via.str.ptr : "", o->via.str.size);
+	return xstrndup(o->via.str.size ? o->via.str.ptr : "", o->via.str.size);
 }
 
 char *

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/resources.h"
 
-#include <math.h>
 #include <stdlib.h>
-
-#include "base/xalloc.h"
 
 /*
  * Resources as msgpack. In a file of its own, so that programs which only count resources do not
@@ -49,10 +46,11 @@ resources_from_mpk(struct resources *r, const msgpack_object *map)
 		char *label;
 		double v;
 
-		if (kv->key.type != MSGPACK_OBJECT_STR || !mpk_as_double(&kv->val, &v))
+		if (!mpk_as_double(&kv->val, &v))
 			continue;
-		label = xstrndup(kv->key.via.str.ptr, kv->key.via.str.size);
-		resources_set(r, label, v);
+		label = mpk_as_strdup(&kv->key);
+		if (label)
+			resources_set(r, label, v);
 		free(label);
 	}
 }

@@ -89,6 +89,25 @@ round_trip(void **state unused_arg)
 	mpk_doc_release(&d);
 }
 
+/* msgpack-c gives an empty string without a pointer. */
+static void
+empty_strings(void **state unused_arg)
+{
+	struct mpk_doc d;
+	const char *s = NULL;
+	size_t n = 7;
+	char *dup;
+
+	parse(&d, "\x81\xa0\xa0", 3);
+	assert_true(mpk_get_str(mpk_root(&d), "", &s, &n));
+	assert_non_null(s);
+	assert_int_equal(n, 0);
+	dup = mpk_get_strdup(mpk_root(&d), "");
+	assert_string_equal(dup, "");
+	free(dup);
+	mpk_doc_release(&d);
+}
+
 static void
 times(void **state unused_arg)
 {
@@ -351,6 +370,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
+		cmocka_unit_test(empty_strings),
 		cmocka_unit_test(times),
 		cmocka_unit_test(times_that_are_none),
 		cmocka_unit_test(hostile_bytes),
