@@ -107,6 +107,7 @@ struct pat {
 	struct pat_field *field;
 	struct pat   *arg;	/* VARIANT: element, or NULL */
 	const struct type *type;	/* check: of what it is matched with */
+	void	     *note;	/* check: IDENT: the binding it makes */
 };
 
 /* ---- Expressions ---- */
@@ -192,6 +193,7 @@ struct func_param {
 	const char   *name;
 	struct texpr *type;	/* shared by the names of one group */
 	struct span   span;	/* of the name */
+	void	     *note;	/* check: its binding */
 };
 
 /* A template alternates text and interpolations; text parts are never empty, two may not follow each other. */
