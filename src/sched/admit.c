@@ -23,7 +23,8 @@ struct admit_shape {
 	unsigned	 running;	/* charged */
 	unsigned	 nitems;	/* in any state */
 	double		 passed;	/* cost of younger items admitted while ours did not fit */
-	TAILQ_HEAD(, admit_lane) lanes;	/* runs waiting here, longest unserved first */
+	struct admit_lane **heap;	/* the runs waiting here, the one furthest behind on top */
+	size_t		 nheap, cap;
 	TAILQ_ENTRY(admit_shape) link;
 	UT_hash_handle	 hh;
 };
@@ -34,7 +35,9 @@ struct lane_key {
 struct admit_lane {
 	struct lane_key	key;
 	TAILQ_HEAD(, admit_item) items;
-	TAILQ_ENTRY(admit_lane) link;
+	size_t		at;	/* in the heap */
+	double		vtime;	/* of the run when it was placed: it may have moved on since, never back */
+	uint64_t	seq;	/* and breaks ties: who was placed first */
 	UT_hash_handle	hh;
 };
 struct admit {
@@ -172,7 +175,6 @@ shape_get(struct admit *a, const struct resources *res)
 	s->res.disk = 0;
 	s->res.present &= ~RES_DISK;
 	s->cost = cost_of(a, &s->res);
-	TAILQ_INIT(&s->lanes);
 	HASH_ADD_KEYPTR(hh, a->by_name, s->name, strlen(s->name), s);
 	TAILQ_INSERT_TAIL(&a->shapes, s, link);
 	return s;
@@ -183,12 +185,83 @@ shape_put(struct admit *a, struct admit_shape *s)
 {
 	if (--s->nitems > 0)
 		return;
-	assert(TAILQ_EMPTY(&s->lanes) && s->running == 0);
+	assert(s->nheap == 0 && s->running == 0);
 	HASH_DEL(a->by_name, s);
 	TAILQ_REMOVE(&a->shapes, s, link);
 	resources_release(&s->res);
+	free(s->heap);
 	free(s->name);
 	free(s);
+}
+
+static bool
+lane_before(const struct admit_lane *a, const struct admit_lane *b)
+{
+	return a->vtime < b->vtime || (a->vtime <= b->vtime && a->seq < b->seq);
+}
+
+static void
+heap_set(struct admit_shape *s, size_t i, struct admit_lane *l)
+{
+	s->heap[i] = l;
+	l->at = i;
+}
+
+static void
+heap_up(struct admit_shape *s, struct admit_lane *l)
+{
+	size_t i = l->at;
+
+	for (; i > 0 && lane_before(l, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		heap_set(s, i, s->heap[(i - 1) / 2]);
+	heap_set(s, i, l);
+}
+
+static void
+heap_down(struct admit_shape *s, struct admit_lane *l)
+{
+	size_t i = l->at, child;
+
+	for (; (child = 2 * i + 1) < s->nheap; i = child) {
+		if (child + 1 < s->nheap && lane_before(s->heap[child + 1], s->heap[child]))
+			child++;
+		if (!lane_before(s->heap[child], l))
+			break;
+		heap_set(s, i, s->heap[child]);
+	}
+	heap_set(s, i, l);
+}
+
+static void
+heap_add(struct admit_shape *s, struct admit_lane *l)
+{
+	if (s->nheap == s->cap) {
+		s->cap = s->cap ? 2 * s->cap : 4;
+		s->heap = xreallocarray(s->heap, s->cap, sizeof(struct admit_lane *));
+	}
+	heap_set(s, s->nheap++, l);
+	heap_up(s, l);
+}
+
+static void
+heap_del(struct admit_shape *s, struct admit_lane *l)
+{
+	struct admit_lane *last = s->heap[--s->nheap];
+
+	if (last == l)
+		return;
+	heap_set(s, l->at, last);
+	heap_up(s, last);
+	heap_down(s, last);
+}
+
+/* Where its run now stands in time. */
+static void
+lane_place(struct admit *a, struct admit_lane *l)
+{
+	l->vtime = l->key.run->vtime;
+	l->seq = ++a->seq;
+	heap_down(l->key.shape, l);
 }
 
 static struct admit_lane *
@@ -202,15 +275,17 @@ lane_get(struct admit *a, struct admit_shape *s, struct admit_run *run)
 		return l;
 	l = xcalloc(1, sizeof *l);
 	l->key = key;
+	l->vtime = run->vtime;
+	l->seq = ++a->seq;
 	TAILQ_INIT(&l->items);
 	HASH_ADD(hh, a->by_run, key, sizeof l->key, l);
-	TAILQ_INSERT_TAIL(&s->lanes, l, link);
+	heap_add(s, l);
 	return l;
 }
 
-/* Takes a waiting item out of its lane; an empty lane goes, one that was served comes last from now on. */
+/* Takes a waiting item out of its lane; an empty lane goes. */
 static void
-lane_take(struct admit *a, struct admit_item *it, bool served)
+lane_take(struct admit *a, struct admit_item *it)
 {
 	struct admit_lane *l = it->lane;
 	struct admit_shape *s = it->shape;
@@ -223,13 +298,9 @@ lane_take(struct admit *a, struct admit_item *it, bool served)
 		a->reserved = NULL;
 		s->passed = 0;
 	}
-	if (!TAILQ_EMPTY(&l->items) && !served)
+	if (!TAILQ_EMPTY(&l->items))
 		return;
-	TAILQ_REMOVE(&s->lanes, l, link);
-	if (!TAILQ_EMPTY(&l->items)) {
-		TAILQ_INSERT_TAIL(&s->lanes, l, link);
-		return;
-	}
+	heap_del(s, l);
 	HASH_DEL(a->by_run, l);
 	free(l);
 }
@@ -251,12 +322,19 @@ admit_push(struct admit *a, struct admit_run *run, struct admit_item *it, const 
 	a->nwaiting++;
 }
 
+/* The next item of the shape. A run that was served elsewhere meanwhile is put in its place first. */
 static struct admit_item *
-shape_head(const struct admit_shape *s)
+shape_head(struct admit *a, const struct admit_shape *s)
 {
-	struct admit_lane *l = TAILQ_FIRST(&s->lanes);
+	struct admit_lane *l;
 
-	return l ? TAILQ_FIRST(&l->items) : NULL;
+	while (s->nheap > 0) {
+		l = s->heap[0];
+		if (l->vtime >= l->key.run->vtime)
+			return TAILQ_FIRST(&l->items);
+		lane_place(a, l);
+	}
+	return NULL;
 }
 
 static void
@@ -318,13 +396,13 @@ may_go_ahead(const struct admit *a, const struct admit_shape *s)
 
 /* Of the shapes that may: the one whose next run is furthest behind; the older item breaks a tie. */
 static struct admit_shape *
-choose(const struct admit *a, bool (*may)(const struct admit *, const struct admit_shape *))
+choose(struct admit *a, bool (*may)(const struct admit *, const struct admit_shape *))
 {
 	struct admit_shape *s, *best = NULL;
 	struct admit_item *it, *b = NULL;
 
 	TAILQ_FOREACH(s, &a->shapes, link) {
-		it = shape_head(s);
+		it = shape_head(a, s);
 		if (!it || !may(a, s))
 			continue;
 		if (!b || it->lane->key.run->vtime < b->lane->key.run->vtime ||
@@ -346,7 +424,7 @@ note_passing(struct admit *a, const struct admit_item *by)
 	if (by->shape->cost <= 0)
 		return;
 	TAILQ_FOREACH(s, &a->shapes, link) {
-		it = shape_head(s);
+		it = shape_head(a, s);
 		if (!it || it->seq > by->seq || s == by->shape || fits(&a->avail, NULL, &s->res))
 			continue;
 		s->passed += by->shape->cost;
@@ -358,12 +436,16 @@ note_passing(struct admit *a, const struct admit_item *by)
 static struct admit_item *
 take(struct admit *a, struct admit_shape *s)
 {
-	struct admit_item *it = a->reserved && a->reserved->shape == s ? a->reserved : shape_head(s);
-	struct admit_run *run = it->lane->key.run;
+	struct admit_item *it = a->reserved && a->reserved->shape == s ? a->reserved : shape_head(a, s);
+	struct admit_lane *l = it->lane;
+	struct admit_run *run = l->key.run;
+	bool more = TAILQ_NEXT(it, link) != NULL || TAILQ_FIRST(&l->items) != it;
 
-	lane_take(a, it, true);
 	a->vnow = run->vtime;
 	run->vtime += s->cost;
+	lane_take(a, it);
+	if (more)		/* also at no cost: runs take turns */
+		lane_place(a, l);
 	a->nrunning++;
 	return it;
 }
@@ -409,7 +491,7 @@ admit_remove(struct admit *a, struct admit_item *it)
 	case ADMIT_OUT:
 		return;
 	case ADMIT_WAITING:
-		lane_take(a, it, false);
+		lane_take(a, it);
 		break;
 	case ADMIT_AHEAD:
 		TAILQ_REMOVE(&a->ahead, it, link);

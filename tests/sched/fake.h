@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_TESTS_SCHED_FAKE_H
+#define WEIR_TESTS_SCHED_FAKE_H
+
+#include <uthash.h>
+
+#include "iface/assoc.h"
+#include "iface/cluster.h"
+#include "tests/loop/torture.h"
+
+/*
+ * A cluster in memory for tests of what stands above it: allocs whose executors run nothing, on a
+ * virtual clock. Each exec takes fake.takes ns (run may choose), and gives files whose content is
+ * its key. Everything that is put or killed is written down in fake.log, one line each.
+ */
+struct fake_attempt;
+struct fake {
+	struct loop    *loop;
+	struct torture *torture;	/* asked for faults at each call; NULL: none */
+	struct cluster	cluster;
+	struct executor executor;	/* one for all allocs */
+	struct repo	repo;
+	struct assoc	assoc;
+
+	/* What an exec shall do: fill out and *ns; result is OK with default outputs when it is called. May be NULL. */
+	void (*run)(struct fake *, const struct exec_config *, struct exec_result *out, int64_t *ns, void *arg);
+	void	       *arg;
+	int64_t		takes;
+	/* Contents of local inputs, by URL; absent: the intern fails with NOT_EXIST. */
+	const char     *(*content)(struct fake *, const char *url, void *arg);
+
+	struct resources capacity;	/* of each alloc */
+	unsigned	 max_allocs;	/* further requests wait for a drop */
+	unsigned	 nallocs, asked;
+	bool		 no_lease;	/* keepalives fail with NOT_EXIST from now on */
+	int64_t		 retained;	/* the last interval a keepalive asked for */
+	struct err     *(*put_fault)(struct fake *, const struct exec_config *, void *arg);	/* NULL: none */
+	bool		 wait_fails_once;
+	bool		 assoc_hangs, assoc_put_fails;
+
+	struct buf	 log;
+	unsigned	 nput, nstarted, nkilled, nrunning, max_running, ngets, nputs, nrepo_put;
+	TAILQ_HEAD(, fake_attempt) attempts;
+	TAILQ_HEAD(, fake_want) wants;
+	struct fake_entry *entries;
+};
+void fake_init(struct fake *, struct loop *, const char *resources);
+void fake_release(struct fake *);
+void fake_room(struct fake *);		/* an alloc may have become possible: look again */
+
+/* For assertions on the assoc. */
+bool fake_assoc_has(const struct fake *, const struct digest *);
+size_t fake_assoc_n(const struct fake *);
+void fake_assoc_clear(struct fake *);
+/* Parts, for the files of the folder alone. */
+struct err *fake_fault(struct fake *, const char *op);
+void fake_cluster_init(struct fake *);
+void fake_executor_init(struct fake *);
+void fake_executor_release(struct fake *);
+void fake_store_init(struct fake *);
+void fake_store_release(struct fake *);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sched/fake.h"
+
+#include "base/xalloc.h"
+#include "iface/later.h"
+
+/* The assoc of the fake, a table; and its repository, which swallows what it is given. */
+
+struct fake_entry {
+	struct digest  key;
+	struct buf     value;
+	UT_hash_handle hh;
+};
+struct call {
+	struct fake  *fake;
+	struct digest key;
+	struct buf    value;
+	struct err   *err;
+	assoc_get_cb *get;
+	assoc_done_cb *done;
+	void	     *arg;
+};
+
+static void
+call_drop(void *data)
+{
+	struct call *c = data;
+
+	buf_release(&c->value);
+	err_free(c->err);
+	free(c);
+}
+
+static void
+get_run(void *data)
+{
+	struct call *c = data;
+	struct fake_entry *e = NULL;
+
+	if (!c->err)
+		HASH_FIND(hh, c->fake->entries, &c->key, sizeof c->key, e);
+	if (!c->err && !e)
+		c->err = err_new(ERR_NOT_EXIST, "assoc", NULL);
+	/* A copy: the callback may change the table. */
+	if (!c->err)
+		buf_add(&c->value, e->value.p, e->value.len);
+	c->get(c->err ? NULL : c->value.p, c->value.len, c->err, c->arg);
+	c->err = NULL;
+	call_drop(c);
+}
+
+static void
+put_run(void *data)
+{
+	struct call *c = data;
+	struct fake_entry *e;
+
+	if (!c->err) {
+		HASH_FIND(hh, c->fake->entries, &c->key, sizeof c->key, e);
+		if (!e) {
+			e = xcalloc(1, sizeof *e);
+			e->key = c->key;
+			HASH_ADD(hh, c->fake->entries, key, sizeof e->key, e);
+		}
+		buf_clear(&e->value);
+		buf_add(&e->value, c->value.p, c->value.len);
+	}
+	c->done(c->err, c->arg);
+	c->err = NULL;
+	call_drop(c);
+}
+
+/* A call that nobody answers. */
+static void
+hang_advance(unused_arg struct op *op)
+{
+}
+
+static void
+hang_release(struct op *op)
+{
+	free(op);
+}
+
+static const struct op_type hang_type = { "fake_hang", hang_advance, hang_release };
+
+static struct op *
+assoc_get_start(struct assoc *a, unused_arg enum assoc_kind kind, const struct digest *key, assoc_get_cb *cb, void *arg)
+{
+	struct fake *f = container_of(a, struct fake, assoc);
+	struct call *c;
+	struct op *op;
+
+	f->ngets++;
+	if (f->assoc_hangs) {
+		op = xcalloc(1, sizeof *op);
+		op_init(op, f->loop, &hang_type);
+		return op;
+	}
+	c = xcalloc(1, sizeof *c);
+	*c = (struct call){ .fake = f, .key = *key, .get = cb, .arg = arg };
+	c->err = fake_fault(f, "assoc get");
+	return later_start(f->loop, "fake_get", get_run, call_drop, c);
+}
+
+static struct op *
+assoc_put_start(struct assoc *a, unused_arg enum assoc_kind kind, const struct digest *key, const void *p, size_t n,
+    assoc_done_cb *cb, void *arg)
+{
+	struct fake *f = container_of(a, struct fake, assoc);
+	struct call *c = xcalloc(1, sizeof *c);
+
+	f->nputs++;
+	*c = (struct call){ .fake = f, .key = *key, .done = cb, .arg = arg };
+	buf_add(&c->value, p, n);
+	c->err = fake_fault(f, "assoc put");
+	if (!c->err && f->assoc_put_fails)
+		c->err = err_new(ERR_UNAVAILABLE, "assoc", NULL);
+	return later_start(f->loop, "fake_put", put_run, call_drop, c);
+}
+
+static const struct assoc_ops assoc_ops = { .get = assoc_get_start, .put = assoc_put_start };
+
+struct stored {
+	struct file  file;
+	struct err  *err;
+	repo_put_cb *cb;
+	void	    *arg;
+};
+
+static void
+stored_run(void *data)
+{
+	struct stored s = *(struct stored *)data;
+
+	free(data);
+	s.cb(s.err ? NULL : &s.file, s.err, s.arg);
+}
+
+static void
+stored_drop(void *data)
+{
+	struct stored *s = data;
+
+	err_free(s->err);
+	free(s);
+}
+
+static struct op *
+repo_put_start(struct repo *r, struct source *src, const struct digest *want, repo_put_cb *cb, void *arg)
+{
+	struct fake *f = container_of(r, struct fake, repo);
+	struct stored *s = xcalloc(1, sizeof *s);
+
+	source_close(src);
+	f->nrepo_put++;
+	*s = (struct stored){ { *want, 1 }, fake_fault(f, "repo put"), cb, arg };
+	return later_start(f->loop, "fake_repo_put", stored_run, stored_drop, s);
+}
+
+static const struct repo_ops repo_ops = { .put = repo_put_start };
+
+void
+fake_store_init(struct fake *f)
+{
+	f->assoc = (struct assoc){ &assoc_ops, f->loop };
+	f->repo = (struct repo){ &repo_ops, f->loop, "fake" };
+}
+
+bool
+fake_assoc_has(const struct fake *f, const struct digest *key)
+{
+	struct fake_entry *e;
+
+	HASH_FIND(hh, f->entries, key, sizeof *key, e);
+	return e != NULL;
+}
+
+size_t
+fake_assoc_n(const struct fake *f)
+{
+	return HASH_COUNT(f->entries);
+}
+
+void
+fake_assoc_clear(struct fake *f)
+{
+	struct fake_entry *e, *tmp;
+
+	HASH_ITER(hh, f->entries, e, tmp) {
+		HASH_DEL(f->entries, e);
+		buf_release(&e->value);
+		free(e);
+	}
+}
+
+void
+fake_store_release(struct fake *f)
+{
+	fake_assoc_clear(f);
+}
+
+void
+fake_init(struct fake *f, struct loop *loop, const char *resources)
+{
+	memset(f, 0, sizeof *f);
+	f->loop = loop;
+	assert_null(resources_parse(&f->capacity, resources));
+	fake_cluster_init(f);
+	fake_executor_init(f);
+	fake_store_init(f);
+}
+
+void
+fake_release(struct fake *f)
+{
+	fake_executor_release(f);
+	fake_store_release(f);
+	resources_release(&f->capacity);
+	buf_release(&f->log);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/check.h"
+
+#include "sched/admit.h"
+
+/* Admission: what is chosen, in which order, told as a line of names. */
+
+struct it {
+	struct admit_item item;
+	const char	 *name;
+};
+struct world {
+	struct admit	*a;
+	struct admit_run run[4];
+	struct it	 items[64];
+	size_t		 n;
+};
+
+static void
+begin(struct world *w, const char *total, unsigned lookahead)
+{
+	struct resources res = RESOURCES_INIT;
+
+	memset(w, 0, sizeof *w);
+	assert_ok(resources_parse(&res, total));
+	w->a = admit_new(&res, lookahead, 3);
+	for (size_t i = 0; i < 4; i++)
+		admit_run_init(&w->run[i]);
+	resources_release(&res);
+}
+
+static struct it *
+push(struct world *w, unsigned run, const char *name, const char *want)
+{
+	struct it *it = &w->items[w->n++];
+	struct resources res = RESOURCES_INIT;
+
+	it->name = name;
+	if (want)
+		assert_ok(resources_parse(&res, want));
+	admit_push(w->a, &w->run[run], &it->item, want ? &res : NULL);
+	resources_release(&res);
+	return it;
+}
+
+static void
+push_many(struct world *w, unsigned run, const char *name, const char *want, int n)
+{
+	while (n-- > 0)
+		push(w, run, name, want);
+}
+
+/* Everything that may start now; an item that went ahead has a plus. */
+static void
+assert_next(struct world *w, const char *names)
+{
+	struct buf b = BUF_INIT;
+	struct admit_item *item;
+
+	while ((item = admit_next(w->a)) != NULL)
+		buf_addf(&b, "%s%s%s", b.len ? " " : "", container_of(item, struct it, item)->name,
+		    item->state == ADMIT_AHEAD ? "+" : "");
+	assert_string_equal(buf_str(&b), names);
+	buf_release(&b);
+}
+
+/* Ends the first item of that name that is running. */
+static void
+end(struct world *w, const char *name)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (strcmp(w->items[i].name, name) == 0 && w->items[i].item.state == ADMIT_RUNNING) {
+			admit_remove(w->a, &w->items[i].item);
+			return;
+		}
+	}
+	fail_msg("%s is not running", name);
+}
+
+static void
+finish(struct world *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		admit_remove(w->a, &w->items[i].item);
+	assert_int_equal(admit_nwaiting(w->a), 0);
+	assert_int_equal(admit_nrunning(w->a), 0);
+	admit_free(w->a);
+}
+
+static void
+test_fits(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=4,mem=4GiB,disk=1GiB", 0);
+	push(&w, 0, "a", "cpu=2,mem=1GiB");
+	push(&w, 0, "b", "cpu=1,mem=3GiB");
+	push(&w, 0, "c", "cpu=1,mem=1GiB");
+	push(&w, 0, "d", "cpu=1,mem=100MiB");
+	/* c has no memory left; d, smaller and later, goes by. */
+	assert_next(&w, "a b");
+	end(&w, "b");
+	assert_next(&w, "c d");
+	finish(&w);
+}
+
+static void
+test_disk_is_not_admitted_on(unused_arg void **state)
+{
+	struct world w;
+	struct resources big = RESOURCES_INIT;
+
+	begin(&w, "cpu=4,mem=4GiB,disk=10GiB", 0);
+	push(&w, 0, "a", "cpu=1,mem=1GiB,disk=8GiB");
+	push(&w, 0, "b", "cpu=1,mem=1GiB,disk=8GiB");
+	assert_next(&w, "a b");
+	assert_ok(resources_parse(&big, "cpu=1,disk=11GiB"));
+	assert_false(admit_could(w.a, &big));
+	resources_release(&big);
+	finish(&w);
+}
+
+static void
+test_features(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=4,mem=4GiB,intel_avx=2", 0);
+	push(&w, 0, "a", "cpu=1,intel_avx=1");
+	push(&w, 0, "b", "cpu=1,intel_avx=1");
+	push(&w, 0, "c", "cpu=1,intel_avx=1");
+	push(&w, 0, "d", "cpu=1");
+	assert_next(&w, "a b d");
+	end(&w, "a");
+	assert_next(&w, "c");
+	finish(&w);
+}
+
+/* Ten tenths make one, and a core given and taken a thousand times is still whole. */
+static void
+test_fractions(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=1,mem=1GiB", 0);
+	push_many(&w, 0, "x", "cpu=0.1", 12);
+	assert_next(&w, "x x x x x x x x x x");
+	for (int i = 0; i < 2; i++)
+		end(&w, "x");
+	assert_next(&w, "x x");
+	finish(&w);
+}
+
+static void
+test_runs_take_turns(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=1,mem=1GiB", 0);
+	push_many(&w, 0, "a", "cpu=1", 4);
+	assert_next(&w, "a");
+	push_many(&w, 1, "b", "cpu=1", 2);
+	push_many(&w, 2, "c", "cpu=1", 2);
+	end(&w, "a");
+	assert_next(&w, "b");
+	end(&w, "b");
+	assert_next(&w, "c");
+	end(&w, "c");
+	assert_next(&w, "a");
+	end(&w, "a");
+	assert_next(&w, "b");
+	finish(&w);
+}
+
+/* Two runs with shapes of their own: the one that asks for twice as much is served half as often. */
+static void
+test_fair_by_share(unused_arg void **state)
+{
+	struct world w;
+	int big = 0, small = 0;
+
+	begin(&w, "cpu=4,mem=4GiB", 0);
+	for (int i = 0; i < 20; i++) {
+		push(&w, 0, "big", "cpu=4");
+		push(&w, 1, "small", "cpu=2");
+	}
+	for (int i = 0; i < 12; i++) {
+		struct admit_item *item, *got[4];
+		int n = 0;
+
+		while ((item = admit_next(w.a)) != NULL)
+			got[n++] = item;
+		for (int k = 0; k < n; k++) {
+			if (strcmp(container_of(got[k], struct it, item)->name, "big") == 0)
+				big++;
+			else
+				small++;
+			admit_remove(w.a, got[k]);
+		}
+	}
+	assert_int_equal(big, 6);
+	assert_int_equal(small, 12);
+	finish(&w);
+}
+
+static void
+test_a_big_one_is_not_passed_for_ever(unused_arg void **state)
+{
+	struct world w;
+	int passed = 0;
+
+	begin(&w, "cpu=4,mem=4GiB", 0);
+	push_many(&w, 0, "s", "cpu=1", 4);
+	assert_next(&w, "s s s s");
+	push(&w, 1, "BIG", "cpu=4");
+	push_many(&w, 0, "s", "cpu=1", 50);
+	for (; passed < 50; passed++) {
+		struct admit_item *item;
+
+		end(&w, "s");
+		item = admit_next(w.a);
+		if (!item)
+			break;
+		assert_null(admit_next(w.a));
+	}
+	/* Eight quarters are twice the alloc. */
+	assert_int_equal(passed, 8);
+	end(&w, "s");
+	end(&w, "s");
+	assert_next(&w, "");
+	end(&w, "s");
+	assert_next(&w, "BIG");
+	end(&w, "BIG");
+	assert_next(&w, "s s s s");
+	finish(&w);
+}
+
+/* While room is kept for three cores, the fourth may be used. */
+static void
+test_reserved_room(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=4,mem=4GiB", 0);
+	push_many(&w, 0, "s", "cpu=1", 4);
+	assert_next(&w, "s s s s");
+	push(&w, 1, "BIG", "cpu=3");
+	push_many(&w, 0, "s", "cpu=1", 20);
+	for (int i = 0; i < 8; i++) {
+		end(&w, "s");
+		assert_next(&w, "s");
+	}
+	end(&w, "s");
+	assert_next(&w, "");
+	end(&w, "s");
+	assert_next(&w, "");
+	end(&w, "s");
+	assert_next(&w, "BIG");
+	end(&w, "s");
+	assert_next(&w, "s");
+	finish(&w);
+}
+
+static void
+test_reserved_is_cancelled(unused_arg void **state)
+{
+	struct world w;
+	struct it *big;
+
+	begin(&w, "cpu=4,mem=4GiB", 0);
+	push_many(&w, 0, "s", "cpu=1", 4);
+	assert_next(&w, "s s s s");
+	big = push(&w, 1, "BIG", "cpu=4");
+	push_many(&w, 0, "s", "cpu=1", 20);
+	for (int i = 0; i < 8; i++) {
+		end(&w, "s");
+		assert_next(&w, "s");
+	}
+	end(&w, "s");
+	assert_next(&w, "");
+	admit_remove(w.a, &big->item);
+	assert_next(&w, "s");
+	finish(&w);
+}
+
+static void
+test_lookahead(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=2,mem=4GiB", 2);
+	push_many(&w, 0, "a", "cpu=1", 6);
+	assert_next(&w, "a a a+ a+");
+	end(&w, "a");
+	assert_next(&w, "a+");
+	finish(&w);
+	/* What two ends must free would block the host's queue: it does not go ahead. */
+	begin(&w, "cpu=2,mem=4GiB", 2);
+	push_many(&w, 0, "a", "cpu=1", 2);
+	push(&w, 0, "B", "cpu=2");
+	push(&w, 0, "c", "cpu=1");
+	assert_next(&w, "a a c+");
+	finish(&w);
+}
+
+static void
+test_free_items(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=1,mem=1GiB", 0);
+	push(&w, 0, "a", "cpu=1");
+	push_many(&w, 0, "i", NULL, 4);
+	assert_next(&w, "a i i i");
+	end(&w, "i");
+	assert_next(&w, "i");
+	finish(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fits),
+		cmocka_unit_test(test_disk_is_not_admitted_on),
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_fractions),
+		cmocka_unit_test(test_runs_take_turns),
+		cmocka_unit_test(test_fair_by_share),
+		cmocka_unit_test(test_a_big_one_is_not_passed_for_ever),
+		cmocka_unit_test(test_reserved_room),
+		cmocka_unit_test(test_reserved_is_cancelled),
+		cmocka_unit_test(test_lookahead),
+		cmocka_unit_test(test_free_items),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
