@@ -51,6 +51,17 @@ op_release(struct op *op)
 }
 
 void
+op_cancel(struct op **opp)
+{
+	struct op *op = opp ? *opp : NULL;
+
+	if (!op)
+		return;
+	*opp = NULL;
+	op_release(op);
+}
+
+void
 op_trace(struct op *op, const char *from, const char *to)
 {
 	log_debug("%s#%" PRIu64 " %s -> %s", op->type->name, op->id, from, to);

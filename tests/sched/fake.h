@@ -46,6 +46,7 @@ struct fake {
 };
 void fake_init(struct fake *, struct loop *, const char *resources);
 void fake_release(struct fake *);
+void fake_quiet(struct fake *);		/* attempts live outside of the loop: their timers do not count */
 void fake_room(struct fake *);		/* an alloc may have become possible: look again */
 
 /* For assertions on the assoc. */

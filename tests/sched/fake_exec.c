@@ -303,6 +303,15 @@ fake_executor_init(struct fake *f)
 }
 
 void
+fake_quiet(struct fake *f)
+{
+	struct fake_attempt *a;
+
+	TAILQ_FOREACH(a, &f->attempts, link)
+		timer_clear(&a->end);
+}
+
+void
 fake_executor_release(struct fake *f)
 {
 	struct fake_attempt *a;
