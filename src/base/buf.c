@@ -129,7 +129,7 @@ buf_take(struct buf *b, size_t *len)
 	return p;
 }
 
-/* Ranges beyond ASCII that Go's strconv.IsPrint refuses and that can mislead a reader; U+0020 is the only space kept. */
+/* Ranges beyond ASCII that Go's strconv.IsPrint refuses and that can mislead a reader; of spaces only U+0020 stays. */
 static const struct {
 	uint32_t lo, hi;
 } unprintable[] = {

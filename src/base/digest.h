@@ -59,7 +59,7 @@ struct w1 {
 };
 void w1_init(struct w1 *, const char *domain);
 void w1_add(struct w1 *, enum w1_kind, uint32_t pos, const void *, size_t);
-void w1_add_str(struct w1 *, enum w1_kind, uint32_t pos, const char *);		/* NULL counts as an absent part, unlike "" */
+void w1_add_str(struct w1 *, enum w1_kind, uint32_t pos, const char *);		/* NULL: absent, unlike "" */
 void w1_add_digest(struct w1 *, enum w1_kind, uint32_t pos, const struct digest *);
 void w1_add_u64(struct w1 *, uint32_t pos, uint64_t);
 void w1_final(struct w1 *, struct digest *);

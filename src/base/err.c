@@ -235,7 +235,10 @@ err_kind_from_name(const char *name, size_t n)
 	return ERR_OTHER;
 }
 
-/* Line breaks and tabs, with the space around them, become one space, other control bytes `?`: the text goes to terminals and logs. */
+/*
+ * Line breaks and tabs, with the space around them, become one space, other control bytes `?`: the text
+ * goes to terminals and logs.
+ */
 static void
 add_line(struct buf *b, const char *s)
 {

@@ -48,7 +48,7 @@ void	    err_free(struct err *);
 bool	      err_is(const struct err *, enum err_kind);	/* first kind along the chain that is not OTHER */
 enum err_kind err_kind(const struct err *);			/* that kind; OTHER if none. NULL is a bug */
 bool	      err_transient(const struct err *);	/* Timeout, Temporary, TooManyTries, Unavailable at the top */
-bool	      err_restartable(const struct err *);	/* may the run be tried again? walks causes; R_NEVER ends the walk */
+bool	      err_restartable(const struct err *);	/* may the run be tried again? asks causes too */
 
 const char   *err_kind_name(enum err_kind);			/* "NotExist" */
 const char   *err_kind_text(enum err_kind);			/* "resource does not exist" */

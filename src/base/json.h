@@ -17,7 +17,7 @@ bool	json_as_digest(const json_t *, struct digest *);	/* empty, null and "<zero>
 json_t *json_err(const struct err *);
 struct err *json_as_err(const json_t *);		/* gives; null gives NULL */
 json_t *json_time(int64_t ns);				/* gives RFC 3339 with nanoseconds, UTC */
-json_t *json_from_mpk(const msgpack_object *);		/* gives; bin of 32 as digest text, other bin as hex, times as RFC 3339 */
+json_t *json_from_mpk(const msgpack_object *);		/* gives; bin of 32: digest text, other: hex; RFC 3339 */
 void	json_dump_buf(const json_t *, struct buf *);	/* compact, keys in the order given */
 
 #endif

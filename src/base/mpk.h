@@ -33,15 +33,15 @@ void mpk_bin(struct mpk_w *, const void *, size_t);
 void mpk_digest(struct mpk_w *, const struct digest *);	/* bin 32; NULL or zero writes nil */
 void mpk_time(struct mpk_w *, int64_t ns);		/* wall clock, ns since 1970; timestamp ext -1 */
 
-/* A parsed document; strings and bins borrow from it (it has its own copy of the bytes). At most 30 containers deep. */
+/* A parsed document; strings and bins borrow from it, it has its own copy of the bytes. At most 30 containers deep. */
 struct mpk_doc {
 	msgpack_unpacked u;
 };
-must_check struct err *mpk_parse(struct mpk_doc *, const void *, size_t);	/* exactly one object, else ERR_INVALID */
+must_check struct err *mpk_parse(struct mpk_doc *, const void *, size_t);	/* one object, else ERR_INVALID */
 void mpk_doc_release(struct mpk_doc *);
 const msgpack_object *mpk_root(const struct mpk_doc *);
 
-const msgpack_object *mpk_get(const msgpack_object *map, const char *key);	/* NULL if absent, or map is NULL or no map */
+const msgpack_object *mpk_get(const msgpack_object *map, const char *key);	/* NULL if absent, or no map */
 bool mpk_get_str(const msgpack_object *map, const char *key, const char **, size_t *);
 char *mpk_get_strdup(const msgpack_object *map, const char *key);		/* gives, NULL if absent */
 bool mpk_get_u64(const msgpack_object *map, const char *key, uint64_t *);

@@ -19,10 +19,10 @@ struct requirements {
 void requirements_release(struct requirements *);
 void requirements_copy(struct requirements *dst, const struct requirements *src);	/* dst is released first */
 bool requirements_wide(const struct requirements *);
-void requirements_max(const struct requirements *, struct resources *out);	/* min times (1 + width); out is released first */
+void requirements_max(const struct requirements *, struct resources *out);	/* min * (1 + width) */
 void requirements_add(struct requirements *, const struct requirements *);	/* min by label, widths summed */
 void requirements_add_serial(struct requirements *, const struct resources *);
-void requirements_add_parallel(struct requirements *, const struct resources *);	/* the first one onto nothing adds no width */
+void requirements_add_parallel(struct requirements *, const struct resources *);	/* onto nothing: no width */
 bool requirements_equal(const struct requirements *, const struct requirements *);
 void requirements_str(const struct requirements *, struct buf *);	/* min, then `#W` when W > 1 */
 

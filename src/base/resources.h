@@ -33,7 +33,7 @@ void   resources_release(struct resources *);
 void   resources_copy(struct resources *dst, const struct resources *src);	/* dst is released first */
 void   resources_set(struct resources *, const char *label, double);
 double resources_get(const struct resources *, const char *label);
-bool   resources_available(const struct resources *r, const struct resources *s);	/* r covers s in every label of s */
+bool   resources_available(const struct resources *r, const struct resources *s);	/* r covers all of s */
 void   resources_add(struct resources *x, const struct resources *y);	/* x += y, union of labels */
 void   resources_sub(struct resources *x, const struct resources *y);	/* x -= y, may go negative */
 void   resources_min(struct resources *x, const struct resources *y);
@@ -41,7 +41,7 @@ void   resources_max(struct resources *x, const struct resources *y);
 void   resources_scale(struct resources *, double);
 bool   resources_equal(const struct resources *, const struct resources *);
 double resources_scaled_distance(const struct resources *, const struct resources *);	/* mem over 6 GiB plus cpu */
-void   resources_str(const struct resources *, struct buf *);		/* `{mem:10.0GiB cpu:4 disk:1.0TiB intel_avx:4}` */
+void   resources_str(const struct resources *, struct buf *);	/* `{mem:10.0GiB cpu:4 disk:1.0TiB intel_avx:4}` */
 void   resources_mpk(const struct resources *, struct mpk_w *);		/* map label -> float */
 void   resources_from_mpk(struct resources *, const msgpack_object *);	/* released first; wrong types are skipped */
 /* `cpu=4,mem=8GiB,disk=1TiB`; sizes take K M G T with optional iB. Else ERR_INVALID that names the part. */

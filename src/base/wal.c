@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/xalloc.h"
@@ -175,10 +176,7 @@ wal_scan_dir(const char *dir, wal_record_cb *record, wal_damage_cb *damage, void
 	return err;
 }
 
-/*
- * The probe takes the lock shared for an instant. A writer that starts just then must not take a
- * refused LOCK_NB for another writer: it locks without LOCK_NB, or tries again.
- */
+/* The probe takes the lock shared for an instant: wal_lock() knows. */
 bool
 wal_is_live(const char *dir)
 {
@@ -190,4 +188,19 @@ wal_is_live(const char *dir)
 	live = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 	close(fd);
 	return live;
+}
+
+/* A writer keeps the lock for long, a probe for microseconds: 50 ms tell them apart. */
+int
+wal_lock(int dirfd)
+{
+	for (int tries = 0;; tries++) {
+		if (flock(dirfd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK || tries == 50)
+			return errno;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
 }

@@ -22,5 +22,10 @@ must_check struct err *wal_scan_dir(const char *dir, wal_record_cb *, wal_damage
 must_check struct err *wal_scan_file(const char *path, wal_record_cb *, wal_damage_cb *, void *arg);
 /* Is a journal process still writing here? True while the folder's flock is held. */
 bool wal_is_live(const char *dir);
+/*
+ * Takes the lock of a journal's folder, open as dirfd, or gives an errno value: EWOULDBLOCK if another
+ * process keeps it. The only way to take it: wal_is_live() holds it for an instant, which this waits out.
+ */
+must_check int wal_lock(int dirfd);
 
 #endif

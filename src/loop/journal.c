@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 #include "base/crash.h"
 #include "base/frame.h"
 #include "base/log.h"
+#include "base/wal.h"
 #include "base/xalloc.h"
 #include "loop/journal_wire.h"
 #include "loop/spawn.h"
@@ -393,18 +393,17 @@ static struct err *
 journal_lock(struct journal *j)
 {
 	struct err *err = journal_make_dirs(j->dir);
+	int eno;
 
 	if (err != NULL)
 		return err;
 	j->dirfd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (j->dirfd == -1)
 		return err_errno(errno, "open journal", "%s", j->dir);
-	if (flock(j->dirfd, LOCK_EX | LOCK_NB) == -1) {
-		if (errno == EWOULDBLOCK)
-			return err_msg(ERR_UNAVAILABLE, "journal %s: another process writes it", j->dir);
-		return err_errno(errno, "lock journal", "%s", j->dir);
-	}
-	return NULL;
+	eno = wal_lock(j->dirfd);
+	if (eno == EWOULDBLOCK)
+		return err_msg(ERR_UNAVAILABLE, "journal %s: another process writes it", j->dir);
+	return eno != 0 ? err_errno(eno, "lock journal", "%s", j->dir) : NULL;
 }
 
 static void

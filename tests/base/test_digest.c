@@ -90,7 +90,9 @@ text_forms(void **state unused_arg)
 static void
 bad_texts(void **state unused_arg)
 {
-	static const char *const bad[] = { "", "sha256:", "sha1:" ABC, "sha256:" ABC "0", "sha256:ba78", ABC "00" };
+	static const char *const bad[] = {
+		"", "sha256:", "sha1:" ABC, "sha256:" ABC "0", "sha256:ba78", ABC "00",
+	};
 	struct digest d;
 
 	memset(&d, 7, sizeof d);
@@ -101,7 +103,8 @@ bad_texts(void **state unused_arg)
 		free(text);
 	}
 	assert_err(digest_parse("sha256:" ABC, 70, &d), "bad digest \"sha256:"
-	    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a\": sha256: and 64 hex digits are expected");
+	    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015a\": "
+	    "sha256: and 64 hex digits are expected");
 	assert_err(digest_parse("gA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD", 64, &d),
 	    "bad digest \"gA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD\": "
 	    "sha256: and 64 hex digits are expected");

@@ -3,9 +3,9 @@
 
 #include "tests/check.h"
 
-/* Frames: the checksum by the RFC's values and both ways alike, the bytes of a frame, every cut, every flipped bit. */
+/* Frames: the checksum by the RFC's values, both ways alike; the bytes of a frame, every cut, every flipped bit. */
 
-uint32_t crc32c_table(uint32_t crc, const void *, size_t);	/* the way that runs where the processor has no instruction */
+uint32_t crc32c_table(uint32_t crc, const void *, size_t);	/* without the instruction */
 
 static void
 checksum_examples(void **state unused_arg)
@@ -125,7 +125,7 @@ impossible_lengths(void **state unused_arg)
 
 	assert_int_equal(frame_next("\0\0\0\0\0\0\0\0", 8, &p, &len, &next), FRAME_BAD);
 	assert_int_equal(frame_next("\x01\x00\x00\x04\0\0\0\0", 8, &p, &len, &next), FRAME_BAD);
-	assert_int_equal(frame_next("\x00\x00\x00\x04\0\0\0\0", 8, &p, &len, &next), FRAME_TORN);	/* FRAME_MAX itself */
+	assert_int_equal(frame_next("\x00\x00\x00\x04\0\0\0\0", 8, &p, &len, &next), FRAME_TORN);
 	assert_int_equal(frame_next("\xff\xff\xff\xff", 4, &p, &len, &next), FRAME_BAD);
 }
 

@@ -82,15 +82,18 @@ static void
 errors(void **state unused_arg)
 {
 	assert_err_json(NULL, "null");
-	assert_err_json(err_msg(ERR_OTHER, "went wrong"), "{\"Op\":\"\",\"Arg\":null,\"Kind\":\"\",\"Error\":\"went wrong\"}");
+	assert_err_json(err_msg(ERR_OTHER, "went wrong"),
+	    "{\"Op\":\"\",\"Arg\":null,\"Kind\":\"\",\"Error\":\"went wrong\"}");
 	assert_err_json(err_new(ERR_TEMPORARY, "get", "%s", "u"),
 	    "{\"Op\":\"get\",\"Arg\":[\"u\"],\"Kind\":\"Temporary\",\"Error\":\"\"}");
-	assert_err_json(err_new(ERR_CANCELED, NULL, NULL), "{\"Op\":\"\",\"Arg\":null,\"Kind\":\"Canceled\",\"Error\":\"\"}");
+	assert_err_json(err_new(ERR_CANCELED, NULL, NULL),
+	    "{\"Op\":\"\",\"Arg\":null,\"Kind\":\"Canceled\",\"Error\":\"\"}");
 	assert_err_json(err_wrap(err_msg(ERR_NET, "reset"), "accept", "n"),
 	    "{\"Op\":\"accept\",\"Arg\":[\"n\"],\"Kind\":\"Net\",\"Error\":\"\","
 	    "\"Cause\":{\"Op\":\"\",\"Arg\":null,\"Kind\":\"\",\"Error\":\"reset\"}}");
 	assert_err_json(err_errno(ENOENT, "open", "%s", "/x"),
-	    "{\"Op\":\"open\",\"Arg\":[\"/x\"],\"Kind\":\"NotExist\",\"Msg\":\"No such file or directory\",\"Error\":\"\","
+	    "{\"Op\":\"open\",\"Arg\":[\"/x\"],\"Kind\":\"NotExist\","
+	    "\"Msg\":\"No such file or directory\",\"Error\":\"\","
 	    "\"Cause\":{\"Op\":\"\",\"Arg\":null,\"Kind\":\"\",\"Error\":\"No such file or directory\"}}");
 }
 
@@ -101,7 +104,8 @@ messages_with_causes(void **state unused_arg)
 
 	e->cause = err_new(ERR_NET, "dial", "%s", "h");
 	assert_err_json(e,
-	    "{\"Op\":\"open\",\"Arg\":[\"/x\"],\"Kind\":\"NotExist\",\"Msg\":\"No such file or directory\",\"Error\":\"\","
+	    "{\"Op\":\"open\",\"Arg\":[\"/x\"],\"Kind\":\"NotExist\","
+	    "\"Msg\":\"No such file or directory\",\"Error\":\"\","
 	    "\"Cause\":{\"Op\":\"\",\"Arg\":null,\"Kind\":\"\",\"Error\":\"No such file or directory\","
 	    "\"Cause\":{\"Op\":\"dial\",\"Arg\":[\"h\"],\"Kind\":\"Net\",\"Error\":\"\"}}}");
 }
@@ -132,7 +136,8 @@ errors_of_the_reference(void **state unused_arg)
 		const char *json, *text;
 		enum err_kind kind;
 	} cases[] = {
-		{ "{\"Op\":\"exec\",\"Arg\":[\"a\",\"b\"],\"Kind\":\"Temporary\",\"Cause\":{\"Op\":\"\",\"Arg\":null,\"Kind\":\"\","
+		{ "{\"Op\":\"exec\",\"Arg\":[\"a\",\"b\"],\"Kind\":\"Temporary\",\"Cause\":{"
+		  "\"Op\":\"\",\"Arg\":null,\"Kind\":\"\","
 		  "\"Error\":\"no luck\"},\"Error\":\"\"}", "exec a b: temporary: no luck", ERR_TEMPORARY },
 		{ "{\"Op\":\"x\",\"Kind\":\"Net\",\"Error\":\"text wins\"}", "text wins", ERR_OTHER },
 		{ "{\"Kind\":\"from the future\",\"Op\":\"x\"}", "x", ERR_OTHER },

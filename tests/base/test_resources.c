@@ -90,13 +90,17 @@ operations(void **state unused_arg)
 	} table[] = {
 		{ "", "", { "{}", "{}", "{}", "{}" } },
 		{ "cpu=2,mem=4", "cpu=8,mem=2",
-		    { "{mem:6B cpu:10 disk:0B}", "{mem:2B cpu:-6 disk:0B}", "{mem:2B cpu:2 disk:0B}", "{mem:4B cpu:8 disk:0B}" } },
+		    { "{mem:6B cpu:10 disk:0B}", "{mem:2B cpu:-6 disk:0B}", "{mem:2B cpu:2 disk:0B}",
+			"{mem:4B cpu:8 disk:0B}" } },
 		/* only x: Min keeps it */
-		{ "cpu=2", "", { "{mem:0B cpu:2 disk:0B}", "{mem:0B cpu:2 disk:0B}", "{mem:0B cpu:2 disk:0B}", "{mem:0B cpu:2 disk:0B}" } },
+		{ "cpu=2", "", { "{mem:0B cpu:2 disk:0B}", "{mem:0B cpu:2 disk:0B}", "{mem:0B cpu:2 disk:0B}",
+			"{mem:0B cpu:2 disk:0B}" } },
 		/* only y: Min does not take it */
-		{ "", "cpu=2", { "{mem:0B cpu:2 disk:0B}", "{mem:0B cpu:-2 disk:0B}", "{}", "{mem:0B cpu:2 disk:0B}" } },
+		{ "", "cpu=2",
+		    { "{mem:0B cpu:2 disk:0B}", "{mem:0B cpu:-2 disk:0B}", "{}", "{mem:0B cpu:2 disk:0B}" } },
 		{ "intel_avx=4", "intel_avx2=2",
-		    { "{ intel_avx:4 intel_avx2:2}", "{ intel_avx:4 intel_avx2:-2}", "{ intel_avx:4}", "{ intel_avx:4 intel_avx2:2}" } },
+		    { "{ intel_avx:4 intel_avx2:2}", "{ intel_avx:4 intel_avx2:-2}", "{ intel_avx:4}",
+			"{ intel_avx:4 intel_avx2:2}" } },
 		{ "intel_avx=4,cpu=1", "intel_avx=1,cpu=0",
 		    { "{mem:0B cpu:1 disk:0B intel_avx:5}", "{mem:0B cpu:1 disk:0B intel_avx:3}", "{ intel_avx:1}",
 			"{mem:0B cpu:1 disk:0B intel_avx:4}" } },
@@ -181,7 +185,8 @@ sizes(void **state unused_arg)
 		{ "8GiB", 8589934592.0 }, { "2M", 2097152 }, { "1T", 1099511627776.0 }, { ".5K", 512 },
 	};
 	static const char *const bad[] = {
-		"", "G", "-1", "1e3", "0x10", "inf", "nan", "1.2.3", ".", "8Gi", "8GB", "8giB", "8 GiB", " 8", "8GiBx", "8P",
+		"", "G", "-1", "1e3", "0x10", "inf", "nan", "1.2.3", ".", "8Gi", "8GB", "8giB", "8 GiB", " 8", "8GiBx",
+		"8P",
 	};
 	double v;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/wal.h"
 
+#include <errno.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 
@@ -268,6 +269,46 @@ live(void **state unused_arg)
 	assert_false(wal_is_live("/nonexistent"));
 }
 
+/* Readers that look whether a journal is live never make its writer fail. */
+static void
+probes_do_not_refuse_a_writer(void **state unused_arg)
+{
+	char *dir = temp_dir_new();
+	int status, go[2], other;
+	pid_t pid;
+
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(go[1]);
+		fcntl(go[0], F_SETFL, O_NONBLOCK);
+		while (read(go[0], &status, 1) != 0)
+			wal_is_live(dir);
+		_exit(0);
+	}
+	close(go[0]);
+	for (int i = 0; i < 3000; i++) {
+		int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		assert_true(fd >= 0);
+		assert_int_equal(wal_lock(fd), 0);
+		close(fd);
+	}
+	close(go[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+
+	go[0] = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	other = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(wal_lock(go[0]), 0);
+	assert_int_equal(wal_lock(other), EWOULDBLOCK);
+	close(go[0]);
+	assert_int_equal(wal_lock(other), 0);
+	close(other);
+	temp_dir_free(dir);
+}
+
 int
 main(void)
 {
@@ -279,6 +320,7 @@ main(void)
 		cmocka_unit_test(segments_in_order_past_damage),
 		cmocka_unit_test(missing),
 		cmocka_unit_test(live),
+		cmocka_unit_test(probes_do_not_refuse_a_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
