@@ -124,7 +124,7 @@ enum expr_kind {
 	EXPR_FIELD,	/* a.name */
 	EXPR_INDEX,	/* a[b] */
 	EXPR_COND,	/* if a b else c: b is a block or any expression of `{ … }`; c likewise or another COND */
-	EXPR_SWITCH,	/* switch a { ncases }: at least one case */
+	EXPR_SWITCH,	/* switch a { cases }: at least one case */
 	EXPR_BLOCK,	/* { decl…; a }: at least one declaration */
 	EXPR_FUNC,	/* func(params) [type] => a: type is that of the result */
 	EXPR_EXEC,	/* exec(decl…) type {" template "} */
@@ -158,6 +158,7 @@ enum op {		/* in order of precedence, see parse.c */
 	OP_NOT,		/* unary ! */
 };
 const char *op_text(enum op);	/* "~>", "+", … */
+int op_level(enum op);		/* of precedence: 1 binds least; unary operators most */
 
 struct expr_field {		/* of a struct literal */
 	const char  *name;

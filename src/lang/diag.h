@@ -42,8 +42,9 @@ struct diags {
 	size_t	     n;
 	size_t	     cap;
 	size_t	     nerrors;	/* errors found, also those beyond the limit */
+	bool	     hintable;	/* the last report was kept: a hint belongs to it */
 };
-#define DIAGS_INIT { NULL, 0, 0, 0 }
+#define DIAGS_INIT { NULL, 0, 0, 0, false }
 
 void diags_release(struct diags *);	/* frees all; empty and usable again */
 
@@ -70,7 +71,7 @@ void diag_print(const struct diag *, int flags, struct buf *);	/* appends; each 
 void diags_print(const struct diags *, int flags, struct buf *);	/* all, errors and warnings in order found */
 
 /* Gives ERR_INVALID whose message is the errors' first lines, joined by newlines; NULL if there is none. */
-struct err *diags_err(const struct diags *);
+must_check struct err *diags_err(const struct diags *);
 
 /* `file:line:col` of span.pos; `<input>` without a file. Gives (free). */
 char *span_pos(const struct span *);

@@ -34,8 +34,9 @@ struct pos {
 /*
  * From the first character of a construct (start) to just after its last one (end): carets underline that. Messages
  * name `pos`, which is what existing programs and tools expect: the position just after the construct's FIRST token.
- * So of `a + b`, `a(b)`, `a[b]` and `a.b` it is just after `a`; of `(e)` that of e; of `if`, `func`, `exec`, `[`, `{`, `-`
- * just after that token; of a single token it is `end`. A span with src NULL is "nowhere" (made by the compiler).
+ * So of `a + b`, `a(b)`, `a[b]` and `a.b` it is just after `a`; of `(e)` that of e; of what begins with `if`, `func`,
+ * `exec`, `[`, `{`, `-` just after that token; of a single token it is `end`. A span with src NULL is "nowhere" (made
+ * by the compiler).
  */
 struct span {
 	const struct source_text *src;
