@@ -12,7 +12,7 @@ executor_put(struct executor *e, const struct exec_config *c, executor_put_cb *c
 {
 	char s[9];
 
-	assert(e && c && cb && !digest_is_zero(&c->key));
+	assert(e && c && cb && (c->type != EXEC_COMMAND || !digest_is_zero(&c->key)));
 	digest_short(&c->key, s);
 	log_debug("executor: put %s %s", s, c->ident ? c->ident : "");
 	return e->ops->put(e, c, cb, arg);

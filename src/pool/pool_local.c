@@ -539,8 +539,8 @@ pool_local_restore(struct pool *pool, const struct alloc_inspect *i, struct allo
 	struct lease *l;
 	const char *id;
 
-	if (strncmp(i->id, prefix, sizeof prefix - 1) != 0 || i->id[sizeof prefix - 1] == '\0')
-		return err_msg(ERR_INVALID, "alloc %s is not of pool %s", i->id, POOL_LOCAL_ID);
+	if (!i->id || strncmp(i->id, prefix, sizeof prefix - 1) != 0 || i->id[sizeof prefix - 1] == '\0')
+		return err_msg(ERR_INVALID, "alloc %s is not of pool %s", i->id ? i->id : "(none)", POOL_LOCAL_ID);
 	id = i->id + sizeof prefix - 1;
 	l = lease_find(p, id);
 	if (!l) {
