@@ -29,10 +29,11 @@ enum eval_event_kind { EV_INTERN, EV_STARTED, EV_ENDED, EV_LOST, EV_HIT };
 struct eval_event {
 	enum eval_event_kind	     kind;
 	const struct flow	    *node;
-	const struct exec_config    *config;	/* STARTED, ENDED, LOST */
+	const struct exec_config    *config;	/* INTERN (unless known by its URL), STARTED, ENDED, LOST */
 	const struct exec_result    *result;	/* INTERN, ENDED, LOST, HIT */
 	const struct key_components *components;	/* STARTED: the vector, by name */
 	bool			     logical;	/* HIT: by logical key */
+	bool			     joined;	/* STARTED: another run's exec, which this one shares */
 };
 /* Another run's or an earlier try's knowledge, from the journal. */
 struct eval_host {
@@ -47,8 +48,10 @@ struct eval_host {
 };
 
 struct eval_stats {
-	uint64_t nodes, visits, edges;	/* visits: times a node was taken up, lookups and completions included */
-	uint64_t execs, interns, hits, failed, lookups;
+	uint64_t nodes, edges;		/* of the graph, now */
+	uint64_t visits;		/* nodes taken up, and dependents told of an end: at most nodes + edges */
+	uint64_t key_visits;		/* the same of the walks that give logical keys */
+	uint64_t execs, interns, hits, known, failed, lookups;
 	uint64_t running, waiting;	/* now */
 };
 struct eval_args {			/* all kept but for config, which is copied */

@@ -115,6 +115,9 @@ struct flow {
 	uint8_t		 state;		/* enum flow_state */
 	bool		 has_lkey, has_pkey, cached;
 	bool		 mark;		/* scratch for walks; false between them */
+	bool		 queued;	/* in a queue of the evaluator, through next */
+	bool		 dirty;		/* an extern is below: not to be looked up with NoCacheExtern */
+	uint8_t		 flags;		/* private to src/eval/core.c */
 	uint32_t	 npending;	/* deps not done, while in FLOW_DEPS */
 	uint32_t	 nkeys;		/* deps and captured without logical key, while in FLOW_KEYS */
 	struct digest	 lkey, pkey;
@@ -122,7 +125,7 @@ struct flow {
 	struct flow_edge *on_done, *on_key;	/* in the arena */
 	struct value	*value;		/* owned; released with the graph */
 	struct err	*err;		/* owned; released with the graph */
-	void		*task;		/* the evaluator's work in flight, or NULL */
+	struct flow	*next;		/* of the evaluator's queue it is in, or NULL */
 };
 
 struct graph_config {
