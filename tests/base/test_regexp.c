@@ -92,8 +92,9 @@ test_takes_too_long(unused_arg void **state)
 	bool found;
 
 	memset(text, 'a', sizeof text);
-	assert_ok(regexp_compile("(a*)*b(c)", &re));
-	assert_err(regexp_find(re, text, sizeof text, 0, NULL, &found), "regular expression (a*)*b(c): match limit exceeded");
+	text[sizeof text - 1] = 'b';
+	assert_ok(regexp_compile("^(a|aa)+$", &re));
+	assert_err(regexp_find(re, text, sizeof text, 0, NULL, &found), "regular expression ^(a|aa)+$: match limit exceeded");
 	regexp_free(re);
 }
 
