@@ -57,10 +57,10 @@ run_shell(struct loop *l, const char *script, int pass_fd, struct buf *out)
 	r.child = child_start(l, &spec, result_cb, &r);
 	close(fd[1]);
 	assert_true(child_pid(r.child) > 0);
-	test_no_err(buf_read_fd(out, fd[0], "pipe", 1 << 16));
+	assert_ok(buf_read_fd(out, fd[0], "pipe", 1 << 16));
 	close(fd[0]);
 	test_until(l, &r.done);
-	test_no_err(r.err);
+	assert_ok(r.err);
 	assert_int_equal(loop_nlive(l), 0);
 	return r.status;
 }
@@ -143,9 +143,9 @@ test_crossed_descriptors(void **state unused_arg)
 	close(out[1]);
 	close(err[1]);
 	test_until(l, &r.done);
-	test_no_err(r.err);
-	test_no_err(buf_read_fd(&got, out[0], "out", 1000));
-	test_no_err(buf_read_fd(&got_err, err[0], "err", 1000));
+	assert_ok(r.err);
+	assert_ok(buf_read_fd(&got, out[0], "out", 1000));
+	assert_ok(buf_read_fd(&got_err, err[0], "err", 1000));
 	assert_string_equal(buf_str(&got), "one\nthree\nfour\n");
 	assert_string_equal(buf_str(&got_err), "two\n");
 	for (i = 0; i < 2; i++) {
@@ -189,7 +189,7 @@ assert_start_error(struct loop *l, const char *path, const char *text)
 	child_kill(r.child, SIGKILL);	/* nobody there */
 	assert_false(r.done);
 	test_until(l, &r.done);
-	test_err_is(r.err, text);
+	assert_err(r.err, text);
 }
 
 static void
@@ -197,7 +197,7 @@ test_start_errors(void **state unused_arg)
 {
 	struct loop *l = loop_new(NULL);
 	struct rlimit old, few;
-	char *dir = test_dir_new();
+	char *dir = temp_dir_new();
 	char text[300];
 
 	assert_start_error(l, "/no/such/program", "start /no/such/program: No such file or directory");
@@ -211,7 +211,7 @@ test_start_errors(void **state unused_arg)
 	setrlimit(RLIMIT_NOFILE, &few);
 	assert_start_error(l, "/bin/true", "watch child process: Too many open files");
 	setrlimit(RLIMIT_NOFILE, &old);
-	test_dir_free(dir);
+	temp_dir_free(dir);
 	loop_free(l);
 }
 

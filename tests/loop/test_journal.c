@@ -63,7 +63,7 @@ setup(void **state)
 {
 	struct world *w = xcalloc(1, sizeof *w);
 
-	w->tmp = test_dir_new();
+	w->tmp = temp_dir_new();
 	w->dir = xasprintf("%s/journal/c1", w->tmp);
 	w->program = journal_program();
 	w->loop = loop_new(NULL);
@@ -81,7 +81,7 @@ teardown(void **state)
 	loop_free(w->loop);
 	unsetenv("WEIR_CRASH");
 	unsetenv("WEIR_CRASH_ONCE");
-	test_dir_free(w->tmp);
+	temp_dir_free(w->tmp);
 	free(w->dir);
 	free(w);
 	return 0;
@@ -171,7 +171,7 @@ read_all(const char *dir)
 {
 	struct reading r = { 0 };
 
-	test_no_err(wal_scan_dir(dir, read_record, read_damage, &r));
+	assert_ok(wal_scan_dir(dir, read_record, read_damage, &r));
 	return r;
 }
 
@@ -182,13 +182,13 @@ test_appends_and_reads(void **state)
 	struct reading r;
 	int i;
 
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	assert_int_equal(journal_next_seq(w->journal), 1);
 	assert_int_equal(journal_durable_seq(w->journal), 0);
 	for (i = 0; i < 1000; i++)
 		append(w->journal, 200);
-	test_no_err(wait_for(w, 1000));
-	test_no_err(wait_for(w, 3));	/* long durable: comes all the same, from the loop */
+	assert_ok(wait_for(w, 1000));
+	assert_ok(wait_for(w, 3));	/* long durable: comes all the same, from the loop */
 	assert_true(wal_is_live(w->dir));
 	append(w->journal, 1 << 20);	/* not waited for: close drains */
 	journal_close(w->journal);
@@ -209,7 +209,7 @@ test_next_number(void **state)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		test_no_err(world_open(w));
+		assert_ok(world_open(w));
 		journal_close(w->journal);
 		w->journal = NULL;
 	}
@@ -229,13 +229,13 @@ test_rotates(void **state)
 	char *path;
 	int i;
 
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	journal_set_segment_size(w->journal, 1000);
 	for (i = 0; i < 100; i++)
 		append(w->journal, 80);	/* each about 99 bytes: ten a segment */
 	append(w->journal, 5000);	/* larger than a segment: has one to itself */
 	append(w->journal, 80);
-	test_no_err(wait_for(w, 102));
+	assert_ok(wait_for(w, 102));
 	journal_close(w->journal);
 	w->journal = NULL;
 	r = read_all(w->dir);
@@ -270,7 +270,7 @@ test_cancel_in_callback(void **state)
 	struct world *w = *state;
 	uint64_t seq;
 
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	seq = append(w->journal, 10);
 	w->wait = journal_wait_start(w->journal, seq, cancel_sibling_cb, w);
 	sibling = journal_wait_start(w->journal, seq, never_cb, w);
@@ -289,7 +289,7 @@ test_process_killed(void **state)
 	uint64_t seq = 0;
 	int i, k;
 
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	for (i = 0; i < 25; i++) {
 		for (k = 0; k < 200; k++)
 			seq = append(w->journal, (size_t)k * 7);
@@ -297,7 +297,7 @@ test_process_killed(void **state)
 			loop_turn(w->loop, i % 3 == 1);
 		kill(journal_pid(w->journal), SIGKILL);
 		if (i % 2 == 0)
-			test_no_err(wait_for(w, seq));
+			assert_ok(wait_for(w, seq));
 	}
 	kill(journal_pid(w->journal), SIGKILL);	/* the last one is noticed by close */
 	seq = append(w->journal, 10);
@@ -340,12 +340,12 @@ crash_round(struct world *w, const char *name, int nth)
 	crash_once(w, name, nth);
 	free(w->dir);
 	w->dir = xasprintf("%s/journal/%s-%d", w->tmp, name, nth);
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	journal_set_segment_size(w->journal, 4000);
 	for (i = 0; i < 12; i++) {
 		for (k = 0; k < 10; k++)
 			seq = append(w->journal, 100);
-		test_no_err(wait_for(w, seq));
+		assert_ok(wait_for(w, seq));
 		assert_true(read_all(w->dir).last >= seq);
 	}
 	journal_close(w->journal);
@@ -380,19 +380,19 @@ test_process_cannot_live(void **state)
 	struct err *err;
 
 	setenv("WEIR_CRASH", "journal-before-ack:1", 1);
-	test_err_is(world_open(w), text);
+	assert_err(world_open(w), text);
 	assert_false(wal_is_live(w->dir));
 	unsetenv("WEIR_CRASH");
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	setenv("WEIR_CRASH", "journal-before-sync:1", 1);
 	kill(journal_pid(w->journal), SIGKILL);
 	err = wait_for(w, append(w->journal, 10));
 	assert_true(err_is(err, ERR_UNAVAILABLE));
-	test_err_is(err, text);
+	assert_err(err, text);
 	assert_int_equal(journal_pid(w->journal), 0);
 	assert_true(wal_is_live(w->dir));	/* the controller lives, and holds the folder */
 	unsetenv("WEIR_CRASH");
-	test_no_err(wait_for(w, append(w->journal, 10)));
+	assert_ok(wait_for(w, append(w->journal, 10)));
 	journal_close(w->journal);
 	w->journal = NULL;
 	assert_int_equal(read_all(w->dir).last, 2);
@@ -405,7 +405,7 @@ copy_file(const char *from, const char *to)
 	struct buf b = BUF_INIT;
 	int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
 
-	test_no_err(buf_read_file(&b, from, 64 << 20));
+	assert_ok(buf_read_file(&b, from, 64 << 20));
 	assert_int_equal(write(fd, b.p, b.len), b.len);
 	close(fd);
 	buf_release(&b);
@@ -422,19 +422,19 @@ test_restart_fails(void **state)
 
 	copy_file(journal_program(), program);
 	w->program = program;
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	for (i = 0; i < 500; i++)
 		append(w->journal, 100);
-	test_no_err(wait_for(w, 500));
+	assert_ok(wait_for(w, 500));
 	unlink(program);
 	kill(journal_pid(w->journal), SIGKILL);
 	seq = append(w->journal, 100);
-	test_err_is(wait_for(w, seq), text);
+	assert_err(wait_for(w, seq), text);
 	append(w->journal, 100);
-	test_err_is(wait_for(w, seq + 1), text);	/* tried again, and failed again */
-	test_no_err(wait_for(w, 500));
+	assert_err(wait_for(w, seq + 1), text);	/* tried again, and failed again */
+	assert_ok(wait_for(w, 500));
 	copy_file(journal_program(), program);
-	test_no_err(wait_for(w, seq + 1));
+	assert_ok(wait_for(w, seq + 1));
 	journal_close(w->journal);
 	w->journal = NULL;
 	assert_int_equal(read_all(w->dir).last, 502);
@@ -451,12 +451,12 @@ test_signals(void **state)
 	pid_t pid;
 	size_t i;
 
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	pid = journal_pid(w->journal);
 	assert_int_equal(getsid(pid), pid);
 	for (i = 0; i < nitems(signals); i++)
 		kill(pid, signals[i]);
-	test_no_err(wait_for(w, append(w->journal, 10)));
+	assert_ok(wait_for(w, append(w->journal, 10)));
 	assert_int_equal(journal_pid(w->journal), pid);
 }
 
@@ -466,7 +466,7 @@ open_error(struct world *w, const char *dir, const char *text)
 	char *old = w->dir;
 
 	w->dir = xasprintf("%s/%s", w->tmp, dir);
-	test_err_is(world_open(w), text);
+	assert_err(world_open(w), text);
 	assert_null(w->journal);
 	free(w->dir);
 	w->dir = old;
@@ -478,10 +478,10 @@ test_open_errors(void **state)
 	struct world *w = *state, other = *w;
 	char *text;
 
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	other.loop = w->loop;
 	text = xasprintf("journal %s: another process writes it", w->dir);
-	test_err_is(world_open(&other), text);
+	assert_err(world_open(&other), text);
 	free(text);
 	journal_close(w->journal);
 	w->journal = NULL;
@@ -495,7 +495,7 @@ test_open_errors(void **state)
 	open_error(w, "file", text);
 	free(text);
 	w->program = "/no/weir-journal";
-	test_err_is(world_open(w), "start /no/weir-journal: No such file or directory");
+	assert_err(world_open(w), "start /no/weir-journal: No such file or directory");
 }
 
 /* Fills the file system or meets the limit, then makes room. The journal must go on without a gap. */
@@ -515,13 +515,13 @@ full_disk(struct world *w, enum err_kind kind, const char *strerr, void (*make_r
 	} while (err == NULL);
 	assert_true(ok > 5);
 	assert_true(err_is(err, kind));
-	test_err_is(err, text);
+	assert_err(err, text);
 	assert_int_equal(journal_durable_seq(w->journal), ok);
 	r = read_all(w->dir);
 	assert_int_equal(r.last, ok);
 	assert_int_equal(r.damages, 0);		/* cut back to the last whole record */
 	make_room(arg);
-	test_no_err(wait_for(w, append(w->journal, 3000)));
+	assert_ok(wait_for(w, append(w->journal, 3000)));
 	journal_close(w->journal);
 	w->journal = NULL;
 	r = read_all(w->dir);
@@ -553,7 +553,7 @@ test_file_size_limit(void **state)
 	struct world *w = *state;
 
 	set_file_size(100000);
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	full_disk(w, ERR_INVALID, "File too large", lift_limit, NULL);
 }
 
@@ -606,7 +606,7 @@ test_full_disk(void **state)
 
 	mount_small(w);
 	fill(ballast, 300000);
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	full_disk(w, ERR_TEMPORARY, "No space left on device", remove_ballast, ballast);
 	free(ballast);
 }
@@ -621,9 +621,9 @@ test_full_disk_at_open(void **state)
 
 	mount_small(w);
 	fill(ballast, 1 << 20);
-	test_err_is(world_open(w), text);
+	assert_err(world_open(w), text);
 	unlink(ballast);
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	journal_close(w->journal);
 	w->journal = NULL;
 	assert_int_equal(read_all(w->dir).segments, 1);
@@ -638,13 +638,13 @@ test_read_only(void **state)
 	char *text = xasprintf("create journal segment %s/000001.wal: Read-only file system", w->dir);
 
 	mount_small(w);
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 	journal_close(w->journal);
 	w->journal = NULL;
 	free(text);
 	text = xasprintf("create journal segment %s/000002.wal: Read-only file system", w->dir);
 	assert_int_equal(mount(NULL, w->tmp, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
-	test_err_is(world_open(w), text);
+	assert_err(world_open(w), text);
 	free(text);
 	text = xasprintf("create journal %s/new: Read-only file system", w->tmp);
 	open_error(w, "new", text);
@@ -710,7 +710,7 @@ client_start(struct world *w, int n, int in, FILE **out)
 
 	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
 	spec.fds[1] = fd[1];
-	test_no_err(spawn(&spec, &pid));
+	assert_ok(spawn(&spec, &pid));
 	close(fd[1]);
 	free(count);
 	*out = fdopen(fd[0], "r");
@@ -830,7 +830,7 @@ raw(struct world *w, const struct buf *in, struct journal_answer *a, struct buf 
 	spec.fds[0] = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
 	spec.pass_fd = sv[1];
-	test_no_err(spawn(&spec, &pid));
+	assert_ok(spawn(&spec, &pid));
 	close(sv[1]);
 	close(spec.fds[0]);
 	assert_int_equal(send(sv[0], in->p, in->len, MSG_NOSIGNAL), in->len);
@@ -851,13 +851,13 @@ raw_round(struct world *w, const struct buf *in, int status, int eno, uint64_t c
 	struct buf answers = BUF_INIT;
 
 	free(w->dir);
-	w->dir = test_dir_new();
+	w->dir = temp_dir_new();
 	assert_int_equal(raw(w, in, &a, &answers), status);
 	assert_int_equal(a.eno, eno);
 	assert_int_equal(a.count, count);
 	assert_int_equal(read_all(w->dir).last, readable);
 	buf_release(&answers);
-	test_dir_free(w->dir);
+	temp_dir_free(w->dir);
 	w->dir = NULL;
 }
 
@@ -905,7 +905,7 @@ torture_setup(struct torture *t)
 	loop_free(w->loop);
 	w->loop = t->loop;
 	t->world = w;
-	test_no_err(world_open(w));
+	assert_ok(world_open(w));
 }
 
 static void
@@ -914,7 +914,7 @@ torture_teardown(struct torture *t)
 	struct world *w = t->world;
 
 	journal_close(w->journal);
-	test_dir_free(w->tmp);
+	temp_dir_free(w->tmp);
 	free(w->dir);
 	free(w);
 }
