@@ -238,6 +238,29 @@ test_real_clock(void **state unused_arg)
 	loop_free(l);
 }
 
+static int64_t
+slow_mono(struct clock *c unused_arg)
+{
+	return clock_real()->mono(NULL) / 2;
+}
+
+/* A clock that the host does not keep: the poll ends too early, and must then be waited for again. */
+static void
+test_slow_clock(void **state unused_arg)
+{
+	struct clock slow = { .mono = slow_mono, .wall = clock_real()->wall };
+	struct loop *l = loop_new(&slow);
+	struct shot a;
+	int64_t start = slow_mono(NULL);
+
+	shot_init(&a, l, 'a');
+	timer_set(&a.timer, MILLIS(10));
+	loop_run(l);
+	assert_int_equal(a.fired, 1);
+	assert_true(a.at >= start + MILLIS(10));
+	loop_free(l);
+}
+
 int
 main(void)
 {
@@ -250,6 +273,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_far_future, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test(test_real_clock),
+		cmocka_unit_test(test_slow_clock),
 	};
 
 	test_limit(60);
