@@ -13,10 +13,12 @@
  * It holds the folder's flock until it has drained and exited, also after its controller died.
  * If it dies, the client starts another with a new segment and resends what was not acknowledged;
  * readers drop a seq that they have seen.
+ * An open journal watches its process, so loop_run does not return by itself: use loop_stop.
+ *
+ * Crash points: journal-before-sync, journal-after-sync, journal-before-ack in the process,
+ * journal-client-appended (and sent, as far as the socket takes it), journal-client-answered here.
  */
 struct journal;
-
-/* An open journal's descriptor stays wanted, so loop_run ends by loop_stop. */
 
 /*
  * Starts the journal process on DIR (made if missing). header writes the header record's payload for

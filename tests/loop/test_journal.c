@@ -948,6 +948,48 @@ torture_make_killed(struct torture *t)
 	torture_make(t);
 }
 
+/* The process dies and no other can be started. */
+static void
+torture_make_lost(struct torture *t)
+{
+	struct world *w = t->world;
+
+	unlink(w->program);
+	torture_make_killed(t);
+}
+
+static void
+torture_setup_copy(struct torture *t)
+{
+	struct world *w;
+	char *program;
+
+	setup((void **)&w);
+	program = xasprintf("%s/weir-journal", w->tmp);
+	copy_file(journal_program(), program);
+	w->program = program;
+	loop_free(w->loop);
+	w->loop = t->loop;
+	t->world = w;
+	assert_ok(world_open(w));
+}
+
+static void
+torture_teardown_copy(struct torture *t)
+{
+	struct world *w = t->world;
+	char *program = (char *)(uintptr_t)w->program;
+
+	torture_teardown(t);
+	free(program);
+}
+
+static void
+torture_check_lost(struct torture *t)
+{
+	assert_true(err_is(t->err, ERR_NOT_EXIST));
+}
+
 static void
 torture_cancel_wait(struct torture *t)
 {
@@ -970,6 +1012,11 @@ test_torture(void **state unused_arg)
 
 	torture(&spec);
 	spec.make = torture_make_killed;
+	torture(&spec);
+	spec.setup = torture_setup_copy;
+	spec.make = torture_make_lost;
+	spec.check = torture_check_lost;
+	spec.teardown = torture_teardown_copy;
 	torture(&spec);
 	test_limit(120);
 }

@@ -8,10 +8,10 @@
  * Torture for operations: what curl does to allocations, done to time. Each round is a fresh world and
  * a fresh loop (on a virtual clock, unless the spec says otherwise):
  *
- *  - cancel at turn n, for n = 0, 1, 2, … until the operation ends first: afterwards the loop is as it
- *    was before the start, and no callback comes any more;
+ *  - cancel at turn n, for n = 0, 1, 2, … until the operation ends first: afterwards the loop holds no
+ *    more than before the start, and no callback comes any more;
  *  - fail the nth call of torture_fault with each error kind: the operation ends, by exactly one
- *    callback, and the loop is as it was before. What result that should be is for check to say;
+ *    callback, and the loop holds no more than before. What result that should be is for check to say;
  *  - fail the nth, and cancel at each turn after that.
  *
  * A room gives the functions below. Its fakes ask torture_fault at every point where the real thing
