@@ -59,11 +59,11 @@ write_cb(struct archive *a unused_arg, void *arg, const void *p, size_t n)
 }
 
 static struct err *
-archive_err(struct archive *a, const char *op)
+archive_err(struct archive *a, const char *what)
 {
 	const char *why = archive_error_string(a);
 
-	return err_new(ERR_INVALID, op, "bundle: %s", why == NULL ? "not a ZIP archive" : why);
+	return err_msg(ERR_INVALID, "%s: %s", what, why == NULL ? "unknown error" : why);
 }
 
 static struct err *
@@ -79,7 +79,7 @@ zip_add(struct zip_out *out, const char *name, const void *p, size_t n)
 	archive_entry_set_mtime(e, 315532800, 0);	/* 1980-01-01, the first that ZIP can say */
 	if (archive_write_header(out->a, e) != ARCHIVE_OK || archive_write_data(out->a, p, n) != (la_ssize_t)n ||
 	    archive_write_finish_entry(out->a) != ARCHIVE_OK)
-		err = archive_err(out->a, "write");
+		err = archive_err(out->a, "cannot write bundle");
 	archive_entry_free(e);
 	return err;
 }
@@ -182,11 +182,11 @@ write_zip(struct zip_out *out, struct picked *s, json_t *manifest)
 	    archive_write_set_options(out->a, "zip:compression=store") != ARCHIVE_OK ||
 	    archive_write_set_bytes_in_last_block(out->a, 1) != ARCHIVE_OK ||
 	    archive_write_open(out->a, out, NULL, write_cb, NULL) != ARCHIVE_OK)
-		err = archive_err(out->a, "open");
+		err = archive_err(out->a, "cannot write bundle");
 	if (err == NULL)
 		err = write_entries(out, s, manifest);
 	if (archive_write_close(out->a) != ARCHIVE_OK && err == NULL)
-		err = archive_err(out->a, "close");
+		err = archive_err(out->a, "cannot write bundle");
 	archive_write_free(out->a);
 	return err;
 }
@@ -263,7 +263,7 @@ read_data(struct archive *a, size_t max, struct buf *out)
 		if (n == 0)
 			return NULL;
 		if (n < 0)
-			return archive_err(a, "read");
+			return archive_err(a, "invalid bundle");
 		if (out->len + (size_t)n > max)
 			return invalid("too large");
 		buf_add(out, chunk, (size_t)n);
@@ -328,7 +328,7 @@ read_entries(struct bundle *b, struct archive *a, struct buf *manifest)
 
 	while (err == NULL && (rc = archive_read_next_header(a, &e)) != ARCHIVE_EOF) {
 		if (rc != ARCHIVE_OK)
-			err = archive_err(a, "read");
+			err = n == 0 ? invalid("not a ZIP archive") : archive_err(a, "invalid bundle");
 		else if (++n > BUNDLE_MAX_ENTRIES)
 			err = invalid("too many entries");
 		else
@@ -344,7 +344,7 @@ read_zip(struct bundle *b, const void *p, size_t n, struct buf *manifest)
 	struct err *err;
 
 	if (archive_read_support_format_zip(a) != ARCHIVE_OK || archive_read_open_memory(a, p, n) != ARCHIVE_OK)
-		err = archive_err(a, "open");
+		err = invalid("not a ZIP archive");
 	else
 		err = read_entries(b, a, manifest);
 	archive_read_free(a);

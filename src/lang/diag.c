@@ -221,8 +221,14 @@ diags_err(const struct diags *ds)
 
 	if (ds->nerrors == 0)
 		return NULL;
-	diags_print(ds, DIAG_NO_WARN, &b);
-	err = err_msg(ERR_INVALID, "%.*s", (int)(b.len - 1), b.p);
+	for (size_t i = 0; i < ds->n; i++) {
+		if (ds->v[i].level != DIAG_ERROR)
+			continue;
+		buf_addstr(&b, b.len == 0 ? "" : "; ");
+		span_add_pos(&ds->v[i].span, &b);
+		buf_addf(&b, ": %s", ds->v[i].msg);
+	}
+	err = err_msg(ERR_INVALID, "%s", buf_str(&b));
 	buf_release(&b);
 	return err;
 }

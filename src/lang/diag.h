@@ -70,7 +70,7 @@ bool diags_full(const struct diags *);	/* the limit is reached: stop looking */
 void diag_print(const struct diag *, int flags, struct buf *);	/* appends; each line ends in a newline */
 void diags_print(const struct diags *, int flags, struct buf *);	/* all, errors and warnings in order found */
 
-/* Gives ERR_INVALID whose message is the errors' first lines, joined by newlines; NULL if there is none. */
+/* Gives ERR_INVALID whose message is the errors' first lines, joined by semicolons; NULL if there is none. */
 must_check struct err *diags_err(const struct diags *);
 
 /* `file:line:col` of span.pos; `<input>` without a file. Gives (free). */

@@ -521,8 +521,8 @@ lex_string(struct lexer *lx, struct token *t, char quote)
 		if (lex_escape(lx, quote) || !ok)
 			continue;
 		ok = false;
-		if (left(lx) > 0 && *here(lx) != '\n')
-			step(lx);
+		if (here(lx) == p + 1 && left(lx) > 0 && *here(lx) != '\n')
+			step(lx);	/* the letter that it does not know */
 		lex_error(lx, t, at, "unknown escape in string");
 		diag_hint(lx->diags, "a backslash itself is written \\\\; without escapes use back quotes: `…`");
 	}

@@ -67,7 +67,7 @@ void sources_free(struct sources *);			/* NULL is fine; every source of it is go
  * `$/name` is found only if it was added. The source is borrowed from the cache.
  */
 must_check struct err *sources_get(struct sources *, const char *path, const struct source_text **);
-/* Adds a text that is not a file (copied): a test's, or one from standard input. The same checks. */
+/* Adds a text that is not a file (copied): a test's, or one from standard input. The same checks. out may be NULL. */
 must_check struct err *sources_add(struct sources *, const char *path, const char *text, size_t len,
     const struct source_text **);
 /* As sources_add, for a module of the system (`$/name`): not part of a bundle. */
