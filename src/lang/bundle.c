@@ -76,7 +76,7 @@ zip_add(struct zip_out *out, const char *name, const void *p, size_t n)
 	archive_entry_set_filetype(e, AE_IFREG);
 	archive_entry_set_perm(e, 0444);
 	archive_entry_set_size(e, (la_int64_t)n);
-	archive_entry_set_mtime(e, 315532800, 0);	/* 1980-01-01, the first that ZIP can say */
+	archive_entry_set_mtime(e, 0, 0);	/* ZIP's local time then is its first in every time zone */
 	if (archive_write_header(out->a, e) != ARCHIVE_OK || archive_write_data(out->a, p, n) != (la_ssize_t)n ||
 	    archive_write_finish_entry(out->a) != ARCHIVE_OK)
 		err = archive_err(out->a, "cannot write bundle");

@@ -29,8 +29,8 @@ static const struct {
 };
 
 void
-lex_init(struct lexer *lx, const struct source_text *src, struct arena *arena, struct diags *diags, struct buf *comments,
-    bool newlines)
+lex_init(struct lexer *lx, const struct source_text *src, struct arena *arena, struct diags *diags,
+    struct buf *comments, bool newlines)
 {
 	*lx = (struct lexer){
 		.src = src,

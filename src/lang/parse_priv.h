@@ -8,8 +8,8 @@
 
 /*
  * The parser's own floor: parse.c (tokens, declarations, modules), parse_expr.c, parse_tmpl.c, parse_type.c
- * (types and patterns). A function for a production returns NULL after the first error and sets `failed`; callers pass NULL
- * on, and only the loops over declarations (parse.c) clear it and look for the next declaration.
+ * (types and patterns). A function for a production returns NULL after the first error and sets `failed`; callers
+ * pass NULL on, and only the loops over declarations (parse.c) clear it and look for the next declaration.
  */
 struct parser {
 	struct arena *arena;

@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "lang/bundle.h"
@@ -31,7 +32,7 @@ program(void)
 static void
 write_bundle(const struct sources *s, struct buf *out)
 {
-	char *args[] = { "-x=1", "--name=é" };
+	char x[] = "-x=1", name[] = "--name=é", *args[] = { x, name };
 
 	assert_ok(bundle_write(s, "flows/main.rf", args, 2, out));
 }
@@ -80,7 +81,11 @@ test_deterministic(void **state unused_arg)
 	add(other, "/abs/same.rf", "val X = 1\n");
 	add(other, "flows/lib/x.rf", "val X = 1\n");
 	add(other, "flows/main.rf", "val M = make(\"./lib/x.rf\")\n");
+	setenv("TZ", "America/New_York", 1);
+	tzset();
 	write_bundle(s, &one);
+	setenv("TZ", "Asia/Tokyo", 1);
+	tzset();
 	write_bundle(other, &two);
 	assert_int_equal(one.len, two.len);
 	assert_memory_equal(one.p, two.p, one.len);
@@ -124,7 +129,7 @@ test_unwritable(void **state unused_arg)
 {
 	struct sources *s = program();
 	struct buf zip = BUF_INIT;
-	char *args[] = { "\xff" };
+	char bad[] = "\xff", *args[] = { bad };
 
 	assert_err(bundle_write(s, "no.rf", NULL, 0, &zip), "bundle: no.rf was not read");
 	assert_err(bundle_write(s, "$/strings", NULL, 0, &zip), "bundle: $/strings was not read");

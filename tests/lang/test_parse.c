@@ -629,15 +629,17 @@ test_random_bytes(void **state unused_arg)
 	buf_release(&b);
 }
 
+static char cases_of[][24] = { "parse_expr.rft", "parse_type.rft", "parse_pat.rft", "parse_module.rft", "abbrev.rft" };
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{ "cases: expressions", test_cases, NULL, NULL, "parse_expr.rft" },
-		{ "cases: types", test_cases, NULL, NULL, "parse_type.rft" },
-		{ "cases: patterns", test_cases, NULL, NULL, "parse_pat.rft" },
-		{ "cases: modules", test_cases, NULL, NULL, "parse_module.rft" },
-		{ "cases: abbreviations", test_cases, NULL, NULL, "abbrev.rft" },
+		{ "cases: expressions", test_cases, NULL, NULL, cases_of[0] },
+		{ "cases: types", test_cases, NULL, NULL, cases_of[1] },
+		{ "cases: patterns", test_cases, NULL, NULL, cases_of[2] },
+		{ "cases: modules", test_cases, NULL, NULL, cases_of[3] },
+		{ "cases: abbreviations", test_cases, NULL, NULL, cases_of[4] },
 		cmocka_unit_test(test_round_trip_files),
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_docs),
