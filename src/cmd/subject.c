@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/subject.h"
+
+#include <string.h>
+
+#include "store/object.h"
+
+static struct err *
+run_files(struct lookup *l, const char *text, struct file_plan *plan)
+{
+	const struct run_entry *e = lookup_run(l, &l->id.digest);
+	struct value *v = NULL;
+	struct err *err;
+	json_t *j;
+
+	if (e->state.Phase != PHASE_DONE || e->state.Err != NULL || e->state.ResultJSON == NULL)
+		return err_msg(ERR_PRECONDITION, "%s has no result: it %s; weir resume %s goes on", text,
+		    e->state.Phase != PHASE_DONE ? "is not done" : "failed", text);
+	j = json_loads(e->state.ResultJSON, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	err = value_from_json(j, &v);
+	json_decref(j);
+	if (err == NULL)
+		err = plan_value(plan, v);
+	value_unref(v);
+	return err_wrap(err, "result of", text);
+}
+
+struct err *
+subject_exec(struct lookup *l, const struct id *id, struct run_view *view, const struct exec_view **exec)
+{
+	struct err *err = view_open(&l->root, &id->run, view);
+
+	if (err != NULL)
+		return err;
+	*exec = view_exec(view, &id->digest);
+	return *exec != NULL ? NULL : err_msg(ERR_NOT_EXIST, "no record of its run tells of this exec");
+}
+
+static struct err *
+exec_files(struct lookup *l, const char *text, struct file_plan *plan)
+{
+	const struct exec_view *x;
+	struct run_view view;
+	struct err *err = subject_exec(l, &l->id, &view, &x);
+
+	if (err == NULL && (!x->has_result || x->result.fileset == NULL))
+		err = err_msg(ERR_PRECONDITION, "%s has no outputs: it is %s; weir logs %s shows what it wrote", text,
+		    view_state_name(x, true), text);
+	if (err == NULL)
+		err = plan_fileset(plan, x->result.fileset);
+	view_release(&view);
+	return err;
+}
+
+static struct err *
+object_files(struct lookup *l, struct file_plan *plan)
+{
+	struct file f = { .id = l->id.digest };
+	struct err *err = object_stat(l->root.objects, &f.id, &f.size);
+
+	if (err == NULL)
+		plan_file(plan, &f);
+	return err;
+}
+
+struct err *
+subject_files(struct lookup *l, const char *text, struct file_plan *plan)
+{
+	struct err *err = lookup_id(l, text);
+
+	memset(plan, 0, sizeof *plan);
+	if (err != NULL)
+		return err;
+	switch (l->id.kind) {
+	case ID_RUN:
+		return run_files(l, text, plan);
+	case ID_EXEC:
+		return exec_files(l, text, plan);
+	case ID_OBJ:
+		break;
+	}
+	return object_files(l, plan);
+}
