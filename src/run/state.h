@@ -6,6 +6,7 @@
 #include "base/resources.h"
 #include "eval/eval.h"
 #include "iface/alloc.h"
+#include "loop/loop.h"
 
 /*
  * The State of a run: everything that a later process needs to go on with it. Written as msgpack into
