@@ -2,8 +2,10 @@
 #include "store/db_env.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/crash.h"
 #include "base/log.h"
@@ -230,6 +232,26 @@ grow(struct db_env *e)
 	return mdb_env_set_mapsize(e->env, e->map_size);
 }
 
+/* LMDB calls a write that fell short an I/O error; mostly the disk is full, and that is worth saying. */
+static int
+why_eio(const struct db_env *e)
+{
+	static const char block[64 << 10];
+	char *path = xasprintf("%s/probe", e->dir);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), eno = EIO;
+	ssize_t n = fd == -1 ? -1 : write(fd, block, sizeof block);
+
+	if (n == -1 && (errno == ENOSPC || errno == EDQUOT))
+		eno = errno;
+	else if (n >= 0 && n < (ssize_t)sizeof block)
+		eno = ENOSPC;
+	if (fd != -1)
+		close(fd);
+	unlink(path);
+	free(path);
+	return eno;
+}
+
 struct err *
 db_env_commit(struct db_env *e, const struct db_req *const *reqs, size_t n)
 {
@@ -252,7 +274,7 @@ again:
 		return NULL;
 	env_close(e);
 	if (!is_damage(rc) || dropped)
-		return db_err(rc, "write", e->dir);
+		return db_err(rc == EIO ? why_eio(e) : rc, "write", e->dir);
 	err = drop(e, mdb_strerror(rc));
 	if (err)
 		return err;
