@@ -62,7 +62,7 @@ must_have(struct assoc *a, enum assoc_kind kind, const struct digest *key, const
 {
 	struct buf got = BUF_INIT;
 
-	test_no_err(sync_assoc_get(a, kind, key, &got));
+	assert_ok(sync_assoc_get(a, kind, key, &got));
 	assert_int_equal(got.len, n);
 	assert_memory_equal(got.p, p, n);
 	buf_release(&got);
@@ -88,20 +88,20 @@ puts_and_gets(struct assoc *a)
 	sha256_of("k", 1, &k);
 	sha256_of("other", 5, &other);
 	must_lack(a, ASSOC_FILESET, &k);
-	test_no_err(sync_assoc_put(a, ASSOC_FILESET, &k, "one", 3));
+	assert_ok(sync_assoc_put(a, ASSOC_FILESET, &k, "one", 3));
 	must_have(a, ASSOC_FILESET, &k, "one", 3);
 	must_lack(a, ASSOC_LOGS, &k);	/* kinds do not mix */
 	must_lack(a, ASSOC_FILESET, &other);
-	test_no_err(sync_assoc_put(a, ASSOC_LOGS, &k, "log", 3));
-	test_no_err(sync_assoc_put(a, ASSOC_FILESET, &k, "two\0two", 7));
+	assert_ok(sync_assoc_put(a, ASSOC_LOGS, &k, "log", 3));
+	assert_ok(sync_assoc_put(a, ASSOC_FILESET, &k, "two\0two", 7));
 	must_have(a, ASSOC_FILESET, &k, "two\0two", 7);
 	must_have(a, ASSOC_LOGS, &k, "log", 3);
-	test_no_err(sync_assoc_put(a, ASSOC_FILESET, &k, NULL, 0));
+	assert_ok(sync_assoc_put(a, ASSOC_FILESET, &k, NULL, 0));
 	must_lack(a, ASSOC_FILESET, &k);
 	must_have(a, ASSOC_LOGS, &k, "log", 3);
-	test_no_err(sync_assoc_put(a, ASSOC_FILESET, &k, NULL, 0));	/* deleting what is not there */
+	assert_ok(sync_assoc_put(a, ASSOC_FILESET, &k, NULL, 0));	/* deleting what is not there */
 	memset(big, 'b', 1 << 20);
-	test_no_err(sync_assoc_put(a, ASSOC_BUNDLE, &k, big, 1 << 20));
+	assert_ok(sync_assoc_put(a, ASSOC_BUNDLE, &k, big, 1 << 20));
 	must_have(a, ASSOC_BUNDLE, &k, big, 1 << 20);
 	free(big);
 }
@@ -124,7 +124,7 @@ many_at_once(struct assoc *assoc)
 	}
 	for (int i = 0; i < N; i++) {
 		test_until(assoc->loop, &a[i].done);
-		test_no_err(a[i].err);
+		assert_ok(a[i].err);
 	}
 	for (int i = N / 2; i < N; i++) {
 		snprintf(value, sizeof value, "v%d", i);
@@ -146,7 +146,7 @@ cancels(struct assoc *assoc)
 	op_cancel(&op);
 	op = assoc_put(assoc, ASSOC_FILESET, &k, "x", 1, put_cb, &a);
 	op_cancel(&op);
-	test_no_err(sync_assoc_put(assoc, ASSOC_FILESET, &k, "y", 1));	/* in order, also after a cancelled one */
+	assert_ok(sync_assoc_put(assoc, ASSOC_FILESET, &k, "y", 1));	/* in order, also after a cancelled one */
 	must_have(assoc, ASSOC_FILESET, &k, "y", 1);
 	test_turns(assoc->loop, 4);
 	assert_false(a.done);

@@ -126,16 +126,16 @@ round_trip(struct repo *r, size_t n)
 	sha256_of(p, n, &d);
 	must_be(sync_stat(r, &d, NULL), ERR_NOT_EXIST);
 	must_be(sync_get(r, &d, &got), ERR_NOT_EXIST);
-	test_no_err(sync_put(r, p, n, NULL, &put));
+	assert_ok(sync_put(r, p, n, NULL, &put));
 	assert_memory_equal(&put.id, &d, sizeof d);
 	assert_int_equal(put.size, n);
-	test_no_err(sync_stat(r, &d, &st));
+	assert_ok(sync_stat(r, &d, &st));
 	assert_int_equal(st.size, n);
-	test_no_err(sync_get(r, &d, &got));
+	assert_ok(sync_get(r, &d, &got));
 	assert_int_equal(got.len, n);
 	if (n)
 		assert_memory_equal(got.p, p, n);
-	test_no_err(sync_put(r, p, n, &d, &put));	/* the same content twice is fine */
+	assert_ok(sync_put(r, p, n, &d, &put));	/* the same content twice is fine */
 	buf_release(&got);
 	free(p);
 }
@@ -160,12 +160,12 @@ damaged(const struct conform_repo *c, struct repo *r, size_t n)
 	struct file put;
 
 	p[0] = 'd';
-	test_no_err(sync_put(r, p, n, NULL, &put));
+	assert_ok(sync_put(r, p, n, NULL, &put));
 	c->damage(r, &put.id, c->arg);
 	must_be(sync_get(r, &put.id, &got), ERR_INTEGRITY);
-	test_no_err(sync_put(r, p, n, NULL, &put));	/* and putting it again mends it */
+	assert_ok(sync_put(r, p, n, NULL, &put));	/* and putting it again mends it */
 	buf_clear(&got);
-	test_no_err(sync_get(r, &put.id, &got));
+	assert_ok(sync_get(r, &put.id, &got));
 	assert_int_equal(got.len, n);
 	buf_release(&got);
 	free(p);
@@ -228,7 +228,7 @@ failing_source(struct repo *r)
 	b->left = 1;
 	repo_put(r, &b->source, NULL, file_cb, &a);
 	test_until(r->loop, &a.done);
-	test_err_is(a.err, "read far away: network error");
+	assert_err(a.err, "read far away: network error");
 	free(p);
 }
 

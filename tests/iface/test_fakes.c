@@ -59,11 +59,11 @@ test_script(void **state unused_arg)
 	fake_fail(&script, "assoc-put", 0, ERR_TIMEOUT);
 	fake_assoc_set(a, ASSOC_FILESET, &k, "v", 1);
 	start = loop_now(loop);
-	test_no_err(sync_assoc_get(a, ASSOC_FILESET, &k, &out));
+	assert_ok(sync_assoc_get(a, ASSOC_FILESET, &k, &out));
 	assert_true(loop_now(loop) - start >= SECONDS(5));
-	test_err_is(sync_assoc_get(a, ASSOC_FILESET, &k, &out), "assoc-get injected: network error");
-	test_no_err(sync_assoc_get(a, ASSOC_FILESET, &k, &out));
-	test_err_is(sync_assoc_put(a, ASSOC_FILESET, &k, "w", 1), "assoc-put injected: timeout");
+	assert_err(sync_assoc_get(a, ASSOC_FILESET, &k, &out), "assoc-get injected: network error");
+	assert_ok(sync_assoc_get(a, ASSOC_FILESET, &k, &out));
+	assert_err(sync_assoc_put(a, ASSOC_FILESET, &k, "w", 1), "assoc-put injected: timeout");
 	assert_int_equal(fake_calls(&script, "assoc-get"), 3);
 	assert_int_equal(fake_calls(&script, "assoc-put"), 1);
 	buf_release(&out);

@@ -103,7 +103,7 @@ assert_all(int n)
 	for (int i = 0; i < n; i++) {
 		key_of(i, &k);
 		buf_clear(&got);
-		test_no_err(sync_assoc_get(assoc, ASSOC_FILESET, &k, &got));
+		assert_ok(sync_assoc_get(assoc, ASSOC_FILESET, &k, &got));
 		assert_int_equal(got.len, sizeof k);
 		assert_memory_equal(got.p, &k, sizeof k);
 	}
@@ -117,7 +117,7 @@ flush(void)
 
 	assoc_lmdb_flush_start(assoc, done_cb, &a);
 	test_until(loop, &a.done);
-	test_no_err(a.err);
+	assert_ok(a.err);
 	assert_int_equal(assoc_lmdb_npending(assoc), 0);
 }
 
@@ -149,7 +149,7 @@ kill_at(const char *point)
 	put_n(20, 10);
 	writer = writer_start(&t.root, NULL);
 	test_until(loop, &a.done);
-	test_no_err(a.err);
+	assert_ok(a.err);
 	flush();
 	assert_all(30);
 	assert_int_equal(writer_stop(writer), 0);
@@ -202,7 +202,7 @@ test_dropped_under_us(void **state unused_arg)
 	assert_true(err_is(err, ERR_NOT_EXIST));
 	err_free(err);
 	key_of(7, &k);
-	test_no_err(sync_assoc_get(assoc, ASSOC_FILESET, &k, &got));
+	assert_ok(sync_assoc_get(assoc, ASSOC_FILESET, &k, &got));
 	buf_release(&got);
 	assert_int_equal(writer_stop(writer), 0);
 	free(dirty);
@@ -237,8 +237,8 @@ test_patience(void **state unused_arg)
 	test_until(l, &fl.done);
 	want = xasprintf("assoc %s: its writer (%s/db) does not answer", r.root.db, r.root.keeper);
 	assert_true(err_is(put.err, ERR_UNAVAILABLE));
-	test_err_is(put.err, want);
-	test_err_is(fl.err, want);
+	assert_err(put.err, want);
+	assert_err(fl.err, want);
 	assert_in_range(downs, 40, 70);
 	assert_in_range(loop_now(l), SECONDS(60), SECONDS(65));
 	assoc_free(a);
@@ -279,7 +279,7 @@ test_meta(void **state unused_arg)
 	writer = writer_start(&t.root, NULL);
 	assoc_lmdb_meta_put(assoc, "indexed", 7, "17", 2, done_cb, &a);
 	test_until(loop, &a.done);
-	test_no_err(a.err);
+	assert_ok(a.err);
 	assert_ok(db_read_get(assoc_lmdb_reader(assoc), DB_META, "indexed", 7, &got, &found));
 	assert_true(found);
 	assert_string_equal(buf_str(&got), "17");
@@ -311,9 +311,9 @@ test_full_disk(void **state unused_arg)
 	test_until(loop, &fl.done);
 	want = xasprintf("write %s: No space left on device", inner.db);
 	assert_true(err_transient(put.err));
-	test_err_is(put.err, want);
-	test_err_is(fl.err, want);
-	test_no_err(sync_assoc_put(a, ASSOC_FILESET, &k, "small", 5));
+	assert_err(put.err, want);
+	assert_err(fl.err, want);
+	assert_ok(sync_assoc_put(a, ASSOC_FILESET, &k, "small", 5));
 	assoc_free(a);
 	assert_int_equal(writer_stop(writer), 0);
 	tmpfs_umount(t.root.path);
@@ -356,7 +356,7 @@ world_put(struct err *err, void *arg)
 	struct world *w = tt->world;
 
 	w->put = NULL;
-	test_no_err(err);
+	assert_ok(err);
 	w->flush = assoc_lmdb_flush_start(w->assoc, world_flushed, tt);
 }
 

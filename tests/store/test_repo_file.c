@@ -59,17 +59,17 @@ test_texts(void **state unused_arg)
 	struct digest d;
 	struct file f;
 
-	test_no_err(sync_put(r, "text", 4, NULL, &f));
+	assert_ok(sync_put(r, "text", 4, NULL, &f));
 	digest_str(&f.id, name);
 	object_path(t.root.objects, &f.id, path, sizeof path);
 	flip_bit(r, &f.id, NULL);
 	want = xasprintf("object %s: damaged (at %s)", name, path);
-	test_err_is(sync_get(r, &f.id, &got), want);
+	assert_err(sync_get(r, &f.id, &got), want);
 	free(want);
 	unlink(path);
 	want = xasprintf("object %s: missing (at %s)", name, path);
-	test_err_is(sync_get(r, &f.id, &got), want);
-	test_err_is(sync_stat(r, &f.id, &f), want);
+	assert_err(sync_get(r, &f.id, &got), want);
+	assert_err(sync_stat(r, &f.id, &f), want);
 	free(want);
 	sha256_of("other", 5, &d);
 	digest_str(&d, name);
@@ -77,7 +77,7 @@ test_texts(void **state unused_arg)
 	want = xasprintf("object %s: the bytes that came have the digest ", name);
 	want = xrealloc(want, strlen(want) + DIGEST_STR + 1);
 	digest_str(&f.id, want + strlen(want));
-	test_err_is(sync_put(r, "text", 4, &d, NULL), want);
+	assert_err(sync_put(r, "text", 4, &d, NULL), want);
 	free(want);
 	buf_release(&got);
 	repo_free(r);
@@ -104,8 +104,8 @@ test_full_disk(void **state unused_arg)
 	mkdir(objects, 0700);
 	r = repo_file_new(loop, objects, "local");
 	want = xasprintf("write %s: No space left on device", objects);
-	test_err_is(sync_put(r, big, 1 << 20, NULL, &f), want);
-	test_no_err(sync_put(r, "small", 5, NULL, &f));
+	assert_err(sync_put(r, big, 1 << 20, NULL, &f), want);
+	assert_ok(sync_put(r, "small", 5, NULL, &f));
 	repo_free(r);
 	loop_free(loop);
 	tmpfs_umount(t.root.path);
