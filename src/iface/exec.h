@@ -65,6 +65,7 @@ struct exec_config {			/* everything borrowed during put */
 
 enum attempt_state { ATTEMPT_QUEUED, ATTEMPT_STAGING, ATTEMPT_RUNNING, ATTEMPT_COLLECTING, ATTEMPT_OK, ATTEMPT_FAILED, ATTEMPT_LOST };
 const char *attempt_state_name(enum attempt_state);
+bool attempt_state_from_name(const char *, size_t, enum attempt_state *);
 
 struct exec_usage {
 	int64_t queued, started, ended;	/* wall clock ns: request taken, spawn, last process gone */

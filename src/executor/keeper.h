@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_EXECUTOR_KEEPER_H
+#define WEIR_EXECUTOR_KEEPER_H
+
+#include "executor/ledger.h"
+#include "executor/proto.h"
+#include "executor/sock.h"
+
+/*
+ * Inside weir-keeper: what its children inherit, and how they speak. The working directory of them all
+ * is keeper/, so that every path in it is short and relative.
+ */
+struct keeper_env {
+	const char    *objects;		/* absolute path of the repository */
+	const char    *db;		/* and of the databases */
+	struct ledger *ledger;
+	int	       dir;		/* keeper/ */
+	int	       req, aux;	/* the sockets that children receive from, one message each */
+	int	       late;		/* where a child leaves a report that nobody takes yet: the keeper repeats it */
+	int	       out;		/* for sending reports */
+	bool	       isolate;
+	char	       cgroup[1024];	/* base of the slots' groups; empty: none */
+	char	       host[64];
+	pid_t	       pid;		/* of the keeper */
+};
+
+/* First thing in a child: dies with the keeper, is a subreaper. */
+void keeper_child_init(const struct keeper_env *);
+no_return void slot_main(const struct keeper_env *, unsigned slot);
+no_return void intern_main(const struct keeper_env *);
+
+/* Sends a report; what the receiver cannot take now is left to the keeper. pass_fd: -1, or travels along. Never waits for the receiver. */
+void keeper_report(const struct keeper_env *, const struct ledger_sub *, const struct report *, const void *result,
+    size_t, int pass_fd);
+/* Tells everybody that an attempt is over. result: exec_result_mpk's bytes; key_fd: where a long manifest lies, or -1. */
+void keeper_report_over(const struct keeper_env *, const struct ledger_sub *, unsigned nsubs, const struct digest *key,
+    const struct exec_result *, int manifest);
+void keeper_refuse(const struct keeper_env *, const struct ledger_sub *, struct err *);	/* takes err */
+
+/* A report on its way to keeper main: the name, padded to LEDGER_NAME, then the message. */
+#endif

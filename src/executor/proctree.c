@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/proctree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/xalloc.h"
+
+/*
+ * proctree: one pass over /proc gives parents; membership then spreads from the root until it grows
+ * no more. A process born during the pass is missed: callers repeat until nobody is left.
+ */
+struct proc {
+	pid_t	 pid, parent;
+	uint64_t rss_pages;
+	bool	 in, dead;
+};
+struct procs {
+	struct proc *p;
+	size_t	     n, cap;
+};
+
+/* The fields after the command's name, which may itself hold spaces and brackets. */
+static bool
+proc_read(pid_t pid, struct proc *out)
+{
+	char path[40], text[1024], *p;
+	unsigned long long rss = 0;
+	char state = 0;
+	int fd, parent;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	if (p == NULL ||
+	    sscanf(p + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %*u %*u %llu", &state,
+		&parent, &rss) < 2)
+		return false;
+	*out = (struct proc){ .pid = pid, .parent = parent, .rss_pages = rss, .dead = state == 'Z' || state == 'X' };
+	return true;
+}
+
+static void
+procs_scan(struct procs *s)
+{
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] < '1' || e->d_name[0] > '9')
+			continue;
+		if (s->n == s->cap) {
+			s->cap = s->cap != 0 ? 2 * s->cap : 256;
+			s->p = xreallocarray(s->p, s->cap, sizeof *s->p);
+		}
+		if (proc_read((pid_t)atol(e->d_name), &s->p[s->n]))
+			s->n++;
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+static bool
+procs_has(const struct procs *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->p[i].in && s->p[i].pid == pid)
+			return true;
+	}
+	return false;
+}
+
+static void
+procs_mark(struct procs *s, pid_t root, bool (*spare)(pid_t, void *), void *arg)
+{
+	bool grew = true;
+
+	while (grew) {
+		grew = false;
+		for (size_t i = 0; i < s->n; i++) {
+			struct proc *p = &s->p[i];
+
+			if (p->in || (p->parent != root && !procs_has(s, p->parent)))
+				continue;
+			if (spare != NULL && spare(p->pid, arg))
+				continue;
+			p->in = grew = true;
+		}
+	}
+}
+
+unsigned
+proctree_signal(pid_t root, int signo, bool (*spare)(pid_t, void *), void *arg)
+{
+	struct procs s = { NULL, 0, 0 };
+	unsigned n = 0;
+
+	procs_scan(&s);
+	procs_mark(&s, root, spare, arg);
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i].in && !s.p[i].dead && kill(s.p[i].pid, signo) == 0)
+			n++;
+	}
+	free(s.p);
+	return n;
+}
+
+uint64_t
+proctree_rss(pid_t root)
+{
+	struct procs s = { NULL, 0, 0 };
+	uint64_t pages = 0;
+
+	procs_scan(&s);
+	procs_mark(&s, root, NULL, NULL);
+	for (size_t i = 0; i < s.n; i++)
+		pages += s.p[i].in ? s.p[i].rss_pages : 0;
+	free(s.p);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}

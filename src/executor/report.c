@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/*
+ * report: how the keeper's processes answer. A controller's socket holds only a handful of messages;
+ * one that is full costs the sender a hop to the keeper, never a wait.
+ */
+
+void
+keeper_child_init(const struct keeper_env *env)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (getppid() != env->pid)
+		_exit(0);
+}
+
+static void
+report_late(const struct keeper_env *env, const struct ledger_sub *to, const struct buf *message, int pass_fd)
+{
+	struct pollfd p = { .fd = env->late, .events = POLLOUT };
+	struct buf b = BUF_INIT;
+
+	buf_add(&b, to->name, sizeof to->name);
+	buf_add(&b, message->p, message->len);
+	while (sock_send(env->late, NULL, 0, b.p, b.len, pass_fd) == SOCK_FULL)
+		poll(&p, 1, 1000);
+	buf_release(&b);
+}
+
+void
+keeper_report(const struct keeper_env *env, const struct ledger_sub *to, const struct report *r, const void *result,
+    size_t len, int pass_fd)
+{
+	struct buf message = BUF_INIT;
+	struct sockaddr_un sa;
+	socklen_t salen;
+	struct err *err;
+
+	report_encode(r, result, len, &message);
+	err = sock_address(env->dir, to->name, &sa, &salen);
+	/* A controller that is gone finds the manifest when it comes back. */
+	if (err == NULL && sock_send(env->out, &sa, salen, message.p, message.len, pass_fd) == SOCK_FULL)
+		report_late(env, to, &message, pass_fd);
+	err_free(err);
+	buf_release(&message);
+}
+
+void
+keeper_report_over(const struct keeper_env *env, const struct ledger_sub *subs, unsigned nsubs, const struct digest *key,
+    const struct exec_result *result, int manifest)
+{
+	struct report r = { .kind = REPORT_DONE, .key = *key, .attempt = result->attempt, .state = result->state };
+	struct buf bytes = BUF_INIT;
+	struct mpk_w w;
+	bool file;
+
+	mpk_w_init(&w, &bytes);
+	exec_result_mpk(result, &w);
+	file = manifest >= 0 && bytes.len > PROTO_INLINE / 2;
+	for (unsigned i = 0; i < nsubs; i++) {
+		r.id = subs[i].id;
+		if (file)
+			keeper_report(env, &subs[i], &r, NULL, 0, manifest);
+		else
+			keeper_report(env, &subs[i], &r, bytes.p, bytes.len, -1);
+	}
+	buf_release(&bytes);
+}
+
+void
+keeper_refuse(const struct keeper_env *env, const struct ledger_sub *to, struct err *err)
+{
+	struct report r = { .kind = REPORT_REFUSED, .id = to->id, .err = err };
+
+	if (to->name[0] != '\0')
+		keeper_report(env, to, &r, NULL, 0, -1);
+	err_free(err);
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/xalloc.h"
+#include "executor/proctree.h"
+#include "executor/proto.h"
+#include "executor/tree.h"
+
+/*
+ * runtime: straight-line code of a slot worker. After vfork the child shares our memory: it may only
+ * make system calls and change what nobody reads later.
+ */
+#define LOCK_FD 190	/* a place that scripts do not use for descriptors of their own */
+
+static struct err *
+make_dir(const char *path)
+{
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return err_errno(errno, "mkdir", "%s", path);
+	return NULL;
+}
+
+static struct err *
+make_places(const char *work)
+{
+	static const char *const names[] = { "arg", "return", "tmp" };
+	char path[PATH_MAX];
+	struct err *err = make_dir(work);
+
+	for (size_t i = 0; i < nitems(names) && err == NULL; i++) {
+		snprintf(path, sizeof path, "%s/%s", work, names[i]);
+		err = make_dir(path);
+	}
+	return err;
+}
+
+static bool
+write_proc(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* A mount namespace of our own: as root, or inside a user namespace that maps nobody but ourselves. */
+static bool
+unshare_mounts(void)
+{
+	char uids[64], gids[64];
+
+	snprintf(uids, sizeof uids, "%d %d 1", (int)geteuid(), (int)geteuid());
+	snprintf(gids, sizeof gids, "%d %d 1", (int)getegid(), (int)getegid());
+	if (unshare(CLONE_NEWNS) != 0) {
+		if (errno != EPERM || unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+			return false;
+		if (!write_proc("/proc/self/setgroups", "deny") || !write_proc("/proc/self/uid_map", uids) ||
+		    !write_proc("/proc/self/gid_map", gids))
+			return false;
+	}
+	return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0;
+}
+
+/* A remount must name the flags that the file system already has, or a user namespace refuses it. */
+static unsigned long
+mount_flags(const char *path)
+{
+	static const struct {
+		unsigned long st, ms;
+	} flags[] = {
+		{ ST_NODEV, MS_NODEV }, { ST_NOSUID, MS_NOSUID }, { ST_NOEXEC, MS_NOEXEC },
+		{ ST_NOATIME, MS_NOATIME }, { ST_NODIRATIME, MS_NODIRATIME }, { ST_RELATIME, MS_RELATIME },
+	};
+	unsigned long ms = 0;
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) != 0)
+		return 0;
+	for (size_t i = 0; i < nitems(flags); i++)
+		ms |= (fs.f_flag & flags[i].st) != 0 ? flags[i].ms : 0;
+	return ms;
+}
+
+static bool
+bind_places(const char *work)
+{
+	char arg[PATH_MAX];
+
+	snprintf(arg, sizeof arg, "%s/arg", work);
+	return mount(work, RUNTIME_SEEN, NULL, MS_BIND, NULL) == 0 &&
+	    mount(arg, RUNTIME_SEEN "/arg", NULL, MS_BIND, NULL) == 0 &&
+	    mount(NULL, RUNTIME_SEEN "/arg", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | mount_flags(arg), NULL) == 0;
+}
+
+static const char *
+isolate(struct runtime *r)
+{
+	struct stat st;
+
+	if (mkdir(RUNTIME_SEEN, 0755) == 0)
+		chmod(RUNTIME_SEEN, 0755);
+	if (lstat(RUNTIME_SEEN, &st) != 0 || !S_ISDIR(st.st_mode))
+		return RUNTIME_SEEN " is not a directory";
+	if (!unshare_mounts())
+		return "this host does not allow a mount namespace";
+	if (!bind_places(r->work)) {
+		umount2(RUNTIME_SEEN "/arg", MNT_DETACH);
+		umount2(RUNTIME_SEEN, MNT_DETACH);
+		return "this host does not allow bind mounts";
+	}
+	if (stat("/proc/self/ns/mnt", &st) == 0)
+		r->mount_ns = st.st_ino;
+	r->isolated = true;
+	return NULL;
+}
+
+struct err *
+runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool want_isolation, const char **why)
+{
+	char cwd[PATH_MAX];
+	struct err *err;
+
+	memset(r, 0, sizeof *r);
+	r->slot = slot;
+	if (getcwd(cwd, sizeof cwd) == NULL)
+		return err_errno(errno, "getcwd", NULL);
+	r->keeper = xstrdup(cwd);
+	snprintf(r->work, sizeof r->work, "slots/%u", slot);
+	err = make_places(r->work);
+	if (err != NULL)
+		return err;
+	r->bash = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/usr/bin/bash";
+	r->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (r->null < 0)
+		return err_errno(errno, "open", "/dev/null");
+	cgroup_open(cgroup_base, slot, &r->cgroup);
+	umask(022);
+	*why = want_isolation ? isolate(r) : "it was not asked for";
+	r->seen = xstrdup(RUNTIME_SEEN);
+	runtime_clear(r);	/* of a worker that died here */
+	return NULL;
+}
+
+/* Without isolation: work/<key>/ while it is free, else another beside it. Its lock is the runtime's own. */
+static struct err *
+prepare_by_key(struct runtime *r, const struct digest *key)
+{
+	char hex[DIGEST_HEX + 1];
+	struct err *err;
+
+	digest_hex(key, hex);
+	snprintf(r->work, sizeof r->work, "work/%s", hex);
+	if (mkdir(r->work, 0700) != 0) {
+		if (errno != EEXIST)
+			return err_errno(errno, "mkdir", "%s", r->work);
+		snprintf(r->work, sizeof r->work, "work/%s-%u", hex, r->slot);
+		tree_remove(AT_FDCWD, r->work);
+	}
+	err = make_places(r->work);
+	free(r->seen);
+	r->seen = xasprintf("%s/%s", r->keeper, r->work);
+	return err;
+}
+
+struct err *
+runtime_prepare(struct runtime *r, const struct digest *key)
+{
+	return r->isolated ? NULL : prepare_by_key(r, key);
+}
+
+void
+runtime_clear(struct runtime *r)
+{
+	char path[PATH_MAX];
+
+	if (!r->isolated && strncmp(r->work, "work/", 5) == 0) {
+		tree_remove(AT_FDCWD, r->work);
+		return;
+	}
+	snprintf(path, sizeof path, "%s/arg", r->work);
+	tree_clear(AT_FDCWD, path);
+	snprintf(path, sizeof path, "%s/return", r->work);
+	tree_clear(AT_FDCWD, path);
+	snprintf(path, sizeof path, "%s/tmp", r->work);
+	tree_clear(AT_FDCWD, path);
+	snprintf(path, sizeof path, "%s/cmd", r->work);
+	unlink(path);
+}
+
+/* Everything that the child needs, made ready before vfork. */
+struct spawn {
+	const char *argv[8];
+	const char **envp;
+	char	   *home, *tmpdir, *tmp, *path;
+	int	    cwd;
+	pid_t	    parent;
+	int	    eno;	/* told by the child through the shared memory */
+};
+
+static bool
+env_declares(const struct exec_config *c, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; c->env != NULL && c->env[i] != NULL; i++) {
+		if (strncmp(c->env[i], name, n) == 0 && c->env[i][n] == '=')
+			return true;
+	}
+	return false;
+}
+
+static void
+spawn_env(struct spawn *s, const struct runtime *r, const struct exec_config *c)
+{
+	const char *path = getenv("PATH");
+	size_t n = 0, i;
+
+	while (c->env != NULL && c->env[n] != NULL)
+		n++;
+	s->envp = xcalloc(n + 6, sizeof *s->envp);
+	for (i = 0; i < n; i++)
+		s->envp[i] = c->env[i];
+	s->path = xasprintf("PATH=%s", path != NULL ? path : "/usr/local/bin:/usr/bin:/bin");
+	s->home = xasprintf("HOME=%s/tmp", r->seen);
+	s->tmpdir = xasprintf("TMPDIR=%s/tmp", r->seen);
+	s->tmp = xasprintf("tmp=%s/tmp", r->seen);
+	if (!env_declares(c, "PATH"))
+		s->envp[i++] = s->path;
+	if (!env_declares(c, "LANG"))
+		s->envp[i++] = "LANG=C.UTF-8";
+	if (!env_declares(c, "HOME"))
+		s->envp[i++] = s->home;
+	if (!env_declares(c, "TMPDIR"))
+		s->envp[i++] = s->tmpdir;
+	if (!env_declares(c, "tmp"))
+		s->envp[i++] = s->tmp;
+}
+
+static void
+spawn_release(struct spawn *s)
+{
+	if (s->cwd >= 0)
+		close(s->cwd);
+	free(s->envp);
+	free(s->path);
+	free(s->home);
+	free(s->tmpdir);
+	free(s->tmp);
+}
+
+static struct err *
+write_script(const char *path, const struct buf *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct err *err = NULL;
+
+	if (fd < 0)
+		return err_errno(errno, "create", "%s", path);
+	for (size_t done = 0; done < text->len && err == NULL;) {
+		ssize_t k = write(fd, text->p + done, text->len - done);
+
+		if (k < 0 && errno != EINTR)
+			err = err_errno(errno, "write", "%s", path);
+		done += k > 0 ? (size_t)k : 0;
+	}
+	close(fd);
+	return err;
+}
+
+no_return static void
+spawn_child(struct spawn *s, const struct runtime *r, const struct runtime_command *c)
+{
+	sigset_t none;
+
+	setsid();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != s->parent)
+		_exit(127);
+	if (r->cgroup.procs >= 0 && write(r->cgroup.procs, "0", 1) != 1)
+		goto fail;
+	if (dup2(r->null, 0) < 0 || dup2(c->out, 1) < 0 || dup2(c->errlog, 2) < 0 || fchdir(s->cwd) != 0)
+		goto fail;
+	fcntl(c->lock, F_DUPFD, LOCK_FD);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(r->bash, (char *const *)(uintptr_t)s->argv, (char *const *)(uintptr_t)s->envp);
+fail:
+	s->eno = errno;
+	_exit(127);
+}
+
+static pid_t
+spawn_fork(struct spawn *s, const struct runtime *r, const struct runtime_command *c)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0)
+		spawn_child(s, r, c);
+	return pid;
+}
+
+static struct err *
+spawn_prepare(struct spawn *s, const struct runtime *r, const struct exec_config *c, const struct buf *text)
+{
+	char path[PATH_MAX];
+	struct err *err = NULL;
+	size_t n = 0;
+
+	memset(s, 0, sizeof *s);
+	snprintf(path, sizeof path, "%s/tmp", r->work);
+	s->cwd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->cwd < 0)
+		return err_errno(errno, "open", "%s", path);
+	s->argv[n++] = "bash";
+	s->argv[n++] = "-e";
+	s->argv[n++] = "-o";
+	s->argv[n++] = "pipefail";
+	if (text->len <= PROTO_CMD_MAX) {
+		s->argv[n++] = "-c";
+		s->argv[n++] = buf_str(text);
+	} else {
+		snprintf(path, sizeof path, "%s/cmd", r->work);
+		err = write_script(path, text);
+		s->argv[n++] = "../cmd";
+	}
+	spawn_env(s, r, c);
+	s->parent = getpid();
+	return err;
+}
+
+struct err *
+runtime_spawn(struct runtime *r, struct runtime_command *c)
+{
+	struct buf text = BUF_INIT;
+	struct spawn s;
+	struct err *err;
+
+	command_fill(c->config, r->seen, &text);
+	err = spawn_prepare(&s, r, c->config, &text);
+	cgroup_limit(&r->cgroup, c->config->resources.mem > 0 ? (uint64_t)c->config->resources.mem : 0);
+	c->kills = cgroup_kills(&r->cgroup);
+	if (err == NULL) {
+		c->pid = spawn_fork(&s, r, c);
+		if (c->pid < 0)
+			err = err_errno(errno, "fork", NULL);
+		else if (s.eno != 0) {
+			waitpid(c->pid, NULL, 0);
+			err = err_errno(s.eno, "start", "%s", r->bash);
+		}
+	}
+	spawn_release(&s);
+	buf_release(&text);
+	return err;
+}
+
+static void
+usage_add(struct runtime_command *c, const struct rusage *u)
+{
+	c->cpu_ns += ((int64_t)u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000000 +
+	    ((int64_t)u->ru_utime.tv_usec + u->ru_stime.tv_usec) * 1000;
+	if ((uint64_t)u->ru_maxrss * 1024 > c->max_rss)
+		c->max_rss = (uint64_t)u->ru_maxrss * 1024;
+}
+
+void
+runtime_wait(struct runtime *r, struct runtime_command *c)
+{
+	bool over = false;
+	struct rusage u;
+	int status;
+	pid_t pid;
+
+	/* Orphans of the tree come to us, the nearest subreaper, and are counted with it. */
+	for (;;) {
+		pid = wait4(-1, &status, over ? WNOHANG : 0, &u);
+		if (pid < 0 && errno == EINTR)
+			continue;
+		if (pid < 0)
+			break;
+		if (pid > 0)
+			usage_add(c, &u);
+		if (pid == c->pid) {
+			c->status = status;
+			over = true;
+		}
+		if (pid == 0) {
+			/* The command decides; what it left behind goes. */
+			proctree_signal(getpid(), SIGKILL, NULL, NULL);
+			waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOWAIT);
+		}
+	}
+	c->oom = cgroup_kills(&r->cgroup) > c->kills;
+	crash_point("keeper-after-exit");
+}

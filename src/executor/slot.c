@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "executor/attempt.h"
+#include "executor/collect.h"
+#include "executor/host.h"
+#include "executor/runtime.h"
+#include "executor/stage.h"
+
+/*
+ * slot: a worker, which takes one request after the other and does all of an exec in straight-line code:
+ * claim, stage, wait for the ledger, spawn, wait, collect, manifest, report. It may die at any point:
+ * the ledger's row and the attempt's lock tell the keeper what it was doing.
+ */
+struct slot {
+	const struct keeper_env *env;
+	unsigned	   n;
+	struct runtime	   rt;
+	/* the exec in hand */
+	struct request	   req;
+	int		   key_fd, dir;
+	unsigned	   attempt;
+	bool		   told;	/* taken was reported */
+	int64_t		   spawned;	/* monotonic */
+	struct stage_mark *marks;	/* without isolation */
+	struct exec_result result;
+};
+
+static void
+slot_report(struct slot *s, enum report_kind kind, enum attempt_state state, bool attached)
+{
+	struct report r = { .kind = kind, .id = s->req.from.id, .key = s->req.config.key, .attempt = s->attempt,
+		.state = state, .attached = attached };
+
+	s->told = true;
+	keeper_report(s->env, &s->req.from, &r, NULL, 0, -1);
+}
+
+static void
+slot_waits(void *arg)
+{
+	slot_report(arg, REPORT_TAKEN, ATTEMPT_QUEUED, false);
+}
+
+static void
+slot_lost(struct slot *s, struct err *err)
+{
+	err_free(s->result.err);
+	fileset_unref(s->result.fileset);
+	s->result.fileset = NULL;
+	s->result.state = ATTEMPT_LOST;
+	s->result.err = err;
+}
+
+static void
+slot_failed(struct slot *s, struct err *err)
+{
+	slot_lost(s, err);
+	s->result.state = ATTEMPT_FAILED;
+}
+
+static struct err *
+kill_error(enum ledger_kill why)
+{
+	if (why == LEDGER_RETAIN)
+		return err_msg(ERR_CANCELED, "ended: its controller did not come back in time");
+	return err_msg(ERR_CANCELED, "killed");
+}
+
+static struct err *
+oom_error(double limit)
+{
+	struct buf b = BUF_INIT;
+	struct err *err;
+
+	buf_add_size(&b, limit);
+	err = err_msg(ERR_OOM, "killed: the command needs more than its %s of memory", buf_str(&b));
+	buf_release(&b);
+	return err;
+}
+
+static struct err *
+status_error(int status)
+{
+	if (WIFSIGNALED(status))
+		return err_msg(ERR_EXEC, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	return err_msg(ERR_EXEC, "exited with code %d", WEXITSTATUS(status));
+}
+
+/* What the end of the command means, before its outputs are looked at. */
+static bool
+slot_judge(struct slot *s, const struct runtime_command *cmd, enum ledger_kill why)
+{
+	const struct exec_config *c = &s->req.config;
+	struct err *err = NULL;
+
+	if (cmd->oom || why == LEDGER_MEMORY)
+		slot_failed(s, oom_error(c->resources.mem));
+	else if (why != LEDGER_LIVE)
+		slot_lost(s, kill_error(why));
+	else if (cmd->status != 0)
+		slot_failed(s, status_error(cmd->status));
+	if (s->marks != NULL && (err = stage_check(s->env->objects, s->rt.work, c, s->marks)) != NULL)
+		slot_failed(s, err);
+	return s->result.err == NULL;
+}
+
+static void
+slot_collect(struct slot *s)
+{
+	struct err *err;
+
+	err = collect_outputs(s->env->objects, s->rt.keeper, s->rt.work, s->rt.seen, &s->req.config, &s->result.fileset);
+	if (err == NULL)
+		s->result.state = ATTEMPT_OK;
+	else if (err_is(err, ERR_EXEC))
+		slot_failed(s, err);
+	else
+		slot_lost(s, err);
+}
+
+static void
+slot_logs(struct slot *s)
+{
+	struct file out, errlog;
+	struct err *err;
+
+	err = collect_log(s->env->objects, s->dir, "stdout", &out);
+	if (err == NULL)
+		err = collect_log(s->env->objects, s->dir, "stderr", &errlog);
+	if (err != NULL) {
+		slot_lost(s, err);
+		return;
+	}
+	s->result.out = out.id;
+	s->result.out_size = out.size;
+	s->result.errlog = errlog.id;
+	s->result.err_size = errlog.size;
+}
+
+static struct err *
+slot_streams(struct slot *s, struct runtime_command *cmd)
+{
+	cmd->out = openat(s->dir, "stdout", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	cmd->errlog = openat(s->dir, "stderr", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	return cmd->out < 0 || cmd->errlog < 0 ? err_errno(errno, "create", "stdout and stderr") : NULL;
+}
+
+/* Spawns and waits; afterwards no process of the exec is left, and the ledger has its amounts back. */
+static void
+slot_command(struct slot *s)
+{
+	struct runtime_command cmd = { .config = &s->req.config, .lock = s->dir, .out = -1, .errlog = -1 };
+	struct exec_usage *u = &s->result.usage;
+	enum ledger_kill why;
+	struct err *err;
+
+	err = slot_streams(s, &cmd);
+	crash_point("keeper-before-spawn");
+	u->started = host_wall();
+	s->spawned = host_mono();
+	if (err == NULL)
+		err = runtime_spawn(&s->rt, &cmd);
+	if (err == NULL) {
+		ledger_spawned(s->env->ledger, s->n, cmd.pid, u->started);
+		slot_report(s, s->told ? REPORT_STATE : REPORT_TAKEN, ATTEMPT_RUNNING, false);
+		runtime_wait(&s->rt, &cmd);
+	}
+	u->ended = host_wall();
+	u->wall_ns = host_mono() - s->spawned;
+	why = ledger_leave(s->env->ledger, s->n);
+	if (cmd.out >= 0)
+		close(cmd.out);
+	if (cmd.errlog >= 0)
+		close(cmd.errlog);
+	if (err != NULL) {
+		slot_lost(s, err);
+		return;
+	}
+	s->result.status = cmd.status;
+	u->cpu_ns = cmd.cpu_ns;
+	u->max_rss = cmd.max_rss;
+	if (slot_judge(s, &cmd, why))
+		slot_collect(s);
+	slot_logs(s);
+}
+
+/* Everything between the attempt's creation and its manifest. */
+static void
+slot_attempt(struct slot *s)
+{
+	struct ledger *l = s->env->ledger;
+	const struct exec_config *c = &s->req.config;
+	enum ledger_kill why;
+	struct err *err;
+
+	err = runtime_prepare(&s->rt, &c->key);
+	if (err == NULL && !s->rt.isolated)
+		s->marks = xcalloc(c->ninputs + 1, sizeof *s->marks);
+	if (err == NULL)
+		err = stage_inputs(s->env->objects, s->rt.work, c, s->marks);
+	if (err == NULL)
+		err = stage_outputs(s->rt.work, c);
+	if (err != NULL) {
+		slot_lost(s, err);
+		return;
+	}
+	why = ledger_admit(l, s->n, &c->resources, slot_waits, s);
+	if (why != LEDGER_LIVE) {
+		slot_lost(s, kill_error(why));
+		return;
+	}
+	resources_copy(&s->result.usage.admitted, &c->resources);
+	slot_command(s);
+}
+
+static struct err *
+slot_manifest(struct slot *s)
+{
+	struct manifest m = {
+		.key = s->req.config.key,
+		.config = s->req.digest,
+		.claim = s->req.config.claim,
+		.ident = (char *)(uintptr_t)s->req.config.ident,
+		.result = s->result,
+	};
+
+	return attempt_write_manifest(s->dir, &m);
+}
+
+/* The manifest first, then the reports: what is told is there to be read. */
+static void
+slot_finish(struct slot *s)
+{
+	struct ledger_sub subs[LEDGER_SUBS];
+	struct err *err;
+	unsigned n;
+	int fd = -1;
+
+	attempt_key_relock(s->key_fd);
+	err = slot_manifest(s);
+	if (err != NULL)
+		slot_lost(s, err);
+	else
+		fd = openat(s->dir, "manifest", O_RDONLY | O_CLOEXEC);
+	n = ledger_close(s->env->ledger, s->n, subs);
+	attempt_key_unlock(s->key_fd);
+	keeper_report_over(s->env, subs, n, &s->req.config.key, &s->result, fd);
+	if (fd >= 0)
+		close(fd);
+	runtime_clear(&s->rt);
+}
+
+static void
+slot_run(struct slot *s)
+{
+	s->result = (struct exec_result){ .state = ATTEMPT_LOST, .attempt = s->attempt, .status = -1,
+		.isolated = s->rt.isolated, .host = xstrdup(s->env->host) };
+	s->result.usage.queued = host_wall();
+	slot_attempt(s);
+	if (!s->told)
+		slot_report(s, REPORT_TAKEN, ATTEMPT_COLLECTING, false);
+	slot_finish(s);
+	exec_result_release(&s->result);
+	free(s->marks);
+	s->marks = NULL;
+	close(s->dir);
+	s->dir = -1;
+}
+
+/* An attempt of before answers: tells its result, or who will tell it. */
+static bool
+slot_attach(struct slot *s, struct attempt_found *f)
+{
+	struct ledger_row row;
+
+	s->attempt = f->n;
+	if (f->choice == ATTEMPT_ATTACH) {
+		if (!ledger_subscribe(s->env->ledger, (unsigned)f->slot, &s->req.config.key, f->n, &s->req.from) ||
+		    ledger_find(s->env->ledger, &s->req.config.key, f->n, &row) < 0)
+			return false;
+		slot_report(s, REPORT_TAKEN, (enum attempt_state)row.state, true);
+		return true;
+	}
+	slot_report(s, REPORT_TAKEN, f->manifest.result.state, true);
+	f->manifest.result.attempt = f->n;
+	{
+		char path[32];
+		int fd;
+
+		snprintf(path, sizeof path, "%u/manifest", f->n);
+		fd = openat(s->key_fd, path, O_RDONLY | O_CLOEXEC);
+		keeper_report_over(s->env, &s->req.from, 1, &s->req.config.key, &f->manifest.result, fd);
+		if (fd >= 0)
+			close(fd);
+	}
+	manifest_release(&f->manifest);
+	return true;
+}
+
+/* One step under the key's lock: attach, or create what runs next. */
+static struct err *
+slot_claim(struct slot *s, const struct buf *message, bool *run)
+{
+	const struct exec_config *c = &s->req.config;
+	struct attempt_found f;
+	struct err *err;
+	bool fresh;
+
+	err = attempt_key_lock(&c->key, true, &s->key_fd, &fresh);
+	if (err != NULL)
+		return err;
+	attempt_choose(s->env->ledger, s->env->objects, s->key_fd, c, fresh, &f);
+	if (f.choice != ATTEMPT_NEW) {
+		if (!slot_attach(s, &f))
+			err = err_msg(ERR_TEMPORARY, "too many controllers wait for this exec");
+	} else {
+		s->attempt = f.n;
+		err = attempt_create(s->key_fd, f.n, message->p, message->len, &s->dir);
+		if (err == NULL)
+			ledger_open(s->env->ledger, s->n, c, f.n, &s->req.from);
+		*run = err == NULL;
+	}
+	attempt_key_unlock(s->key_fd);
+	return err;
+}
+
+static void
+slot_take(struct slot *s, const struct buf *message)
+{
+	struct err *err;
+	bool run = false;
+
+	s->key_fd = s->dir = -1;
+	s->told = false;
+	err = request_decode(message->p, message->len, &s->req);
+	if (err == NULL && s->req.config.type != EXEC_COMMAND)
+		err = err_msg(ERR_INVALID, "bad request: this socket takes commands");
+	if (err == NULL)
+		err = epoch_admit(&s->req.config.claim.run, s->req.config.claim.epoch);
+	if (err == NULL)
+		err = ledger_could_fit(s->env->ledger, &s->req.config.resources);
+	if (err == NULL)
+		err = slot_claim(s, message, &run);
+	if (err != NULL)
+		keeper_refuse(s->env, &s->req.from, err);
+	else if (run)
+		slot_run(s);
+	if (s->key_fd >= 0)
+		close(s->key_fd);
+	request_release(&s->req);
+}
+
+void
+slot_main(const struct keeper_env *env, unsigned n)
+{
+	struct slot s = { .env = env, .n = n };
+	struct buf message = BUF_INIT;
+	const char *why = NULL;
+	struct err *err;
+	int passed;
+
+	keeper_child_init(env);
+	err = runtime_init(&s.rt, n, env->cgroup, env->isolate, &why);
+	if (err != NULL) {
+		char *text = err_str(err);
+
+		log_error("slot %u: %s", n, text);
+		_exit(1);
+	}
+	if (why != NULL && n == 0)
+		log_info("isolation is off: %s", why);
+	for (;;) {
+		if (sock_recv(env->req, &message, &passed) != SOCK_MESSAGE)
+			continue;
+		if (passed >= 0)
+			close(passed);
+		if (message.len > 0)
+			slot_take(&s, &message);
+	}
+}

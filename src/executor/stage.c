@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "executor/objects.h"
+#include "store/root.h"
+
+/*
+ * stage: the happy way of an input is one linkat. Everything else (folders, a missing object, a file
+ * system's limit of links) is found out by its failure.
+ */
+
+static void
+make_parents(int arg, const char *path)
+{
+	char part[PATH_MAX];
+
+	for (const char *p = strchr(path, '/'); p != NULL; p = strchr(p + 1, '/')) {
+		if ((size_t)(p - path) >= sizeof part)
+			return;
+		memcpy(part, path, (size_t)(p - path));
+		part[p - path] = '\0';
+		mkdirat(arg, part, 0755);
+	}
+}
+
+static struct err *
+changed(const char *origin)
+{
+	return err_msg(ERR_TEMPORARY, "input changed meanwhile: %s", origin);
+}
+
+/* Brings a local file into the repository, if it is still what was identified. */
+static struct err *
+origin_import(const char *objects, const struct exec_input *in)
+{
+	struct err *err;
+	struct stat st;
+	struct file f;
+	int fd = open(in->origin, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? changed(in->origin) : err_errno(errno, "open", "%s", in->origin);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != in->file.size) {
+		close(fd);
+		return changed(in->origin);
+	}
+	err = objects_import(objects, fd, in->origin, &in->file.id, &f);
+	close(fd);
+	if (err != NULL && err_is(err, ERR_INTEGRITY)) {
+		err_free(err);
+		err = changed(in->origin);
+	}
+	return err;
+}
+
+static struct err *
+missing(const struct exec_input *in)
+{
+	char hex[DIGEST_STR + 1];
+
+	digest_str(&in->file.id, hex);
+	return err_msg(ERR_NOT_EXIST, "object %s of input %s is not in the repository", hex, in->path);
+}
+
+/* Where a hard link cannot be: too many of them, or another file system. */
+static struct err *
+stage_copy(const char *object, int arg, const struct exec_input *in)
+{
+	struct err *err;
+	int fd = open(object, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return missing(in);
+	err = objects_copy_out(fd, arg, in->path);
+	close(fd);
+	return err;
+}
+
+static int
+stage_link(const char *object, int arg, const char *path)
+{
+	if (linkat(AT_FDCWD, object, arg, path, 0) == 0)
+		return 0;
+	if (errno == ENOENT) {
+		make_parents(arg, path);
+		if (linkat(AT_FDCWD, object, arg, path, 0) == 0)
+			return 0;
+	}
+	return errno;
+}
+
+static struct err *
+damaged(const char *objects, const struct exec_input *in)
+{
+	char text[DIGEST_STR + 1];
+
+	objects_quarantine(objects, &in->file.id);
+	digest_str(&in->file.id, text);
+	return err_msg(ERR_NOT_EXIST, "object %s of input %s was damaged", text, in->path);
+}
+
+static struct err *
+stage_file(const char *objects, int arg, const struct exec_input *in, struct stage_mark *mark)
+{
+	char object[PATH_MAX];
+	struct err *err = NULL;
+	struct stat st;
+	int eno;
+
+	object_path(objects, &in->file.id, object, sizeof object);
+	eno = stage_link(object, arg, in->path);
+	if (eno == ENOENT && in->origin != NULL) {
+		err = origin_import(objects, in);
+		if (err != NULL)
+			return err;
+		eno = stage_link(object, arg, in->path);
+	}
+	if (eno == ENOENT)
+		return missing(in);
+	if (eno == EMLINK || eno == EXDEV || eno == EPERM || eno == EOPNOTSUPP)
+		err = stage_copy(object, arg, in);
+	else if (eno != 0)
+		err = err_errno(eno, "link", "arg/%s", in->path);
+	if (err != NULL)
+		return err;
+	if (fstatat(arg, in->path, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return err_errno(errno, "stat", "arg/%s", in->path);
+	if ((uint64_t)st.st_size != in->file.size)
+		return damaged(objects, in);
+	if (mark != NULL)
+		mark->st = st;
+	return NULL;
+}
+
+static struct err *
+open_arg(const char *work, int *fd)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/arg", work);
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *fd < 0 ? err_errno(errno, "open", "%s", path) : NULL;
+}
+
+static struct err *
+stage_dir(int arg, const char *path)
+{
+	make_parents(arg, path);
+	if (mkdirat(arg, path, 0755) != 0 && errno != EEXIST)
+		return err_errno(errno, "mkdir", "arg/%s", path);
+	return NULL;
+}
+
+struct err *
+stage_inputs(const char *objects, const char *work, const struct exec_config *c, struct stage_mark *marks)
+{
+	struct err *err;
+	int arg;
+
+	err = open_arg(work, &arg);
+	if (err != NULL)
+		return err;
+	for (size_t i = 0; i < c->ninputs && err == NULL; i++) {
+		const struct exec_input *in = &c->inputs[i];
+
+		if (in->dir)
+			err = stage_dir(arg, in->path);
+		else
+			err = stage_file(objects, arg, in, marks != NULL ? &marks[i] : NULL);
+	}
+	close(arg);
+	crash_point("keeper-staged");
+	return err;
+}
+
+struct err *
+stage_outputs(const char *work, const struct exec_config *c)
+{
+	char path[PATH_MAX];
+
+	for (size_t k = 0; k < c->noutputs; k++) {
+		if (!c->outputs[k].dir)
+			continue;
+		snprintf(path, sizeof path, "%s/return/%zu", work, k);
+		if (mkdir(path, 0755) != 0 && errno != EEXIST)
+			return err_errno(errno, "mkdir", "return/%zu", k);
+	}
+	return NULL;
+}
+
+static bool
+same_inode(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool
+same_ctime(const struct stat *a, const struct stat *b)
+{
+	return a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/*
+ * The object itself is what others will use: it is damaged if its bytes changed. Its ctime moves with
+ * every link that another exec makes, so a moved ctime alone only asks for a closer look.
+ */
+static bool
+object_changed(const char *objects, const struct exec_input *in, int arg, const struct stage_mark *mark)
+{
+	char object[PATH_MAX];
+	struct digest now;
+	struct err *err;
+	struct stat st;
+	uint64_t size;
+	bool same;
+	int fd;
+
+	if (fstatat(arg, in->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_inode(&st, &mark->st) &&
+	    same_ctime(&st, &mark->st))
+		return false;
+	object_path(objects, &in->file.id, object, sizeof object);
+	fd = open(object, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	err = sha256_fd(fd, object, &now, &size);
+	same = err == NULL && digest_equal(&now, &in->file.id);
+	err_free(err);
+	if (same)	/* a copy may have been written to, or the link replaced: then the input was not left alone either */
+		same = fstatat(arg, in->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_inode(&st, &mark->st);
+	else
+		objects_quarantine(objects, &in->file.id);
+	close(fd);
+	return !same;
+}
+
+struct err *
+stage_check(const char *objects, const char *work, const struct exec_config *c, const struct stage_mark *marks)
+{
+	struct err *err;
+	int arg;
+
+	err = open_arg(work, &arg);
+	if (err != NULL)
+		return err;
+	for (size_t i = 0; i < c->ninputs; i++) {
+		if (c->inputs[i].dir || !object_changed(objects, &c->inputs[i], arg, &marks[i]))
+			continue;
+		if (err == NULL)
+			err = err_msg(ERR_EXEC, "the command changed its input %s", c->inputs[i].path);
+	}
+	close(arg);
+	return err;
+}

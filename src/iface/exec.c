@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "iface/executor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+
+/*
+ * exec: the thin dispatch of execs and executors, and the one document of a result. Nothing here may
+ * need a loop: the keeper links it statically.
+ */
+
+static const char *const state_names[] = {
+	[ATTEMPT_QUEUED] = "queued",
+	[ATTEMPT_STAGING] = "staging",
+	[ATTEMPT_RUNNING] = "running",
+	[ATTEMPT_COLLECTING] = "collecting",
+	[ATTEMPT_OK] = "ok",
+	[ATTEMPT_FAILED] = "failed",
+	[ATTEMPT_LOST] = "lost",
+};
+
+const char *
+attempt_state_name(enum attempt_state state)
+{
+	return (size_t)state < nitems(state_names) ? state_names[state] : "unknown";
+}
+
+bool
+attempt_state_from_name(const char *name, size_t len, enum attempt_state *out)
+{
+	for (size_t i = 0; i < nitems(state_names); i++) {
+		if (strlen(state_names[i]) == len && memcmp(state_names[i], name, len) == 0) {
+			*out = (enum attempt_state)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+void
+exec_result_release(struct exec_result *r)
+{
+	fileset_unref(r->fileset);
+	err_free(r->err);
+	resources_release(&r->usage.admitted);
+	free(r->host);
+	memset(r, 0, sizeof *r);
+}
+
+void
+exec_result_copy(struct exec_result *dst, const struct exec_result *src)
+{
+	*dst = *src;
+	dst->fileset = src->fileset != NULL ? fileset_ref(src->fileset) : NULL;
+	dst->err = src->err != NULL ? err_copy(src->err) : NULL;
+	dst->host = src->host != NULL ? xstrdup(src->host) : NULL;
+	dst->usage.admitted = (struct resources)RESOURCES_INIT;
+	resources_copy(&dst->usage.admitted, &src->usage.admitted);
+}
+
+void
+exec_result_mpk(const struct exec_result *r, struct mpk_w *w)
+{
+	const struct exec_usage *u = &r->usage;
+
+	mpk_map(w, 17);
+	mpk_key(w, "state"), mpk_str(w, attempt_state_name(r->state));
+	mpk_key(w, "attempt"), mpk_u64(w, r->attempt);
+	mpk_key(w, "status"), mpk_i64(w, r->status);
+	mpk_key(w, "fileset");
+	if (r->fileset != NULL)
+		fileset_mpk(r->fileset, w);
+	else
+		mpk_nil(w);
+	mpk_key(w, "error"), mpk_err(w, r->err);
+	mpk_key(w, "queued"), mpk_time(w, u->queued);
+	mpk_key(w, "started"), mpk_time(w, u->started);
+	mpk_key(w, "ended"), mpk_time(w, u->ended);
+	mpk_key(w, "wall_ns"), mpk_i64(w, u->wall_ns);
+	mpk_key(w, "cpu_ns"), mpk_i64(w, u->cpu_ns);
+	mpk_key(w, "max_rss"), mpk_u64(w, u->max_rss);
+	mpk_key(w, "admitted"), resources_mpk(&u->admitted, w);
+	mpk_key(w, "stdout"), mpk_digest(w, &r->out);
+	mpk_key(w, "stderr"), mpk_digest(w, &r->errlog);
+	mpk_key(w, "log_sizes"), mpk_array(w, 2), mpk_u64(w, r->out_size), mpk_u64(w, r->err_size);
+	mpk_key(w, "host"), mpk_str(w, r->host);
+	mpk_key(w, "isolated"), mpk_bool(w, r->isolated);
+}
+
+static void
+result_usage_from_mpk(const msgpack_object *o, struct exec_usage *u)
+{
+	mpk_get_time(o, "queued", &u->queued);
+	mpk_get_time(o, "started", &u->started);
+	mpk_get_time(o, "ended", &u->ended);
+	mpk_get_i64(o, "wall_ns", &u->wall_ns);
+	mpk_get_i64(o, "cpu_ns", &u->cpu_ns);
+	mpk_get_u64(o, "max_rss", &u->max_rss);
+	resources_from_mpk(&u->admitted, mpk_get(o, "admitted"));
+}
+
+static void
+result_logs_from_mpk(const msgpack_object *o, struct exec_result *r)
+{
+	const msgpack_object *sizes = mpk_get(o, "log_sizes");
+
+	mpk_get_digest(o, "stdout", &r->out);
+	mpk_get_digest(o, "stderr", &r->errlog);
+	if (sizes == NULL || sizes->type != MSGPACK_OBJECT_ARRAY || sizes->via.array.size != 2)
+		return;
+	if (sizes->via.array.ptr[0].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+		r->out_size = sizes->via.array.ptr[0].via.u64;
+	if (sizes->via.array.ptr[1].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+		r->err_size = sizes->via.array.ptr[1].via.u64;
+}
+
+struct err *
+exec_result_from_mpk(const msgpack_object *o, struct exec_result *out)
+{
+	struct exec_result r = { .status = -1 };
+	const msgpack_object *fileset = mpk_get(o, "fileset");
+	const char *state;
+	struct err *err = NULL;
+	uint64_t attempt = 0;
+	int64_t status = -1;
+	size_t len;
+
+	if (!mpk_get_str(o, "state", &state, &len) || !attempt_state_from_name(state, len, &r.state) ||
+	    r.state < ATTEMPT_OK)
+		return err_msg(ERR_INVALID, "bad exec result: its state is missing or unknown");
+	if (fileset != NULL && fileset->type != MSGPACK_OBJECT_NIL)
+		err = fileset_from_mpk(fileset, &r.fileset);
+	if (err == NULL && r.state == ATTEMPT_OK && r.fileset == NULL)
+		err = err_msg(ERR_INVALID, "bad exec result: ok without a fileset");
+	if (err != NULL) {
+		exec_result_release(&r);
+		return err;
+	}
+	r.err = mpk_as_err(mpk_get(o, "error"));
+	if (mpk_get_u64(o, "attempt", &attempt) && attempt <= UINT32_MAX)
+		r.attempt = (uint32_t)attempt;
+	if (mpk_get_i64(o, "status", &status) && status >= -1 && status <= INT32_MAX)
+		r.status = (int)status;
+	result_usage_from_mpk(o, &r.usage);
+	result_logs_from_mpk(o, &r);
+	r.host = mpk_get_strdup(o, "host");
+	mpk_get_bool(o, "isolated", &r.isolated);
+	*out = r;
+	return NULL;
+}
+
+void
+exec_inspect_release(struct exec_inspect *i)
+{
+	free(i->ident);
+	free(i->cmd);
+	free(i->dir);
+	memset(i, 0, sizeof *i);
+}
+
+struct op *
+exec_wait(struct exec *e, exec_result_cb *cb, void *arg)
+{
+	return e->ops->wait(e, cb, arg);
+}
+
+struct op *
+exec_inspect_start(struct exec *e, exec_inspect_cb *cb, void *arg)
+{
+	return e->ops->inspect(e, cb, arg);
+}
+
+struct op *
+exec_logs(struct exec *e, enum exec_log log, bool follow, void (*cb)(struct source *, struct err *, void *), void *arg)
+{
+	return e->ops->logs(e, log, follow, cb, arg);
+}
+
+void
+exec_kill(struct exec *e)
+{
+	e->ops->kill(e);
+}
+
+void
+exec_free(struct exec *e)
+{
+	if (e != NULL)
+		e->ops->free(e);
+}
+
+struct op *
+executor_put(struct executor *x, const struct exec_config *config, executor_put_cb *cb, void *arg)
+{
+	return x->ops->put(x, config, cb, arg);
+}
+
+struct op *
+executor_get(struct executor *x, const struct digest *key, executor_put_cb *cb, void *arg)
+{
+	return x->ops->get(x, key, cb, arg);
+}
+
+struct repo *
+executor_repo(struct executor *x)
+{
+	return x->ops->repo(x);
+}
+
+void
+executor_free(struct executor *x)
+{
+	if (x != NULL)
+		x->ops->free(x);
+}
