@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/attr.h"
+#include "base/xalloc.h"
 
 /*
  * cgroup: groups are made once, at the keeper's start; an exec costs one write to enter and, when the
@@ -49,15 +49,22 @@ own_group(char *path, unsigned size, bool *v2)
 	return found || unified;
 }
 
+static int
+open_below(const char *dir, const char *file, int flags)
+{
+	char *path = xasprintf("%s/%s", dir, file);
+	int fd = open(path, flags | O_CLOEXEC);
+
+	free(path);
+	return fd;
+}
+
 static bool
 write_text(const char *dir, const char *file, const char *text)
 {
-	char path[1200];
+	int fd = open_below(dir, file, O_WRONLY);
 	bool ok;
-	int fd;
 
-	snprintf(path, sizeof path, "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
 	ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
 	if (fd >= 0)
 		close(fd);
@@ -86,15 +93,6 @@ cgroup_base(const char *name, char *path, unsigned size)
 		rmdir(path);
 		path[0] = '\0';
 	}
-}
-
-static int
-open_below(const char *dir, const char *file, int flags)
-{
-	char path[1200];
-
-	snprintf(path, sizeof path, "%s/%s", dir, file);
-	return open(path, flags | O_CLOEXEC);
 }
 
 void

@@ -16,12 +16,15 @@ struct keeper_env {
 	struct ledger *ledger;
 	int	       dir;		/* keeper/ */
 	int	       req, aux;	/* the sockets that children receive from, one message each */
-	int	       late;		/* where a child leaves a report that nobody takes yet: the keeper repeats it */
+	int	       late;		/* where a child leaves a report that nobody takes yet: name (LEDGER_NAME bytes), message */
 	int	       out;		/* for sending reports */
 	bool	       isolate;
 	char	       cgroup[1024];	/* base of the slots' groups; empty: none */
 	char	       host[64];
 	pid_t	       pid;		/* of the keeper */
+	/* Set in the keeper itself, which cannot send to its own socket: queues a late report. */
+	void (*repeat)(void *arg, const char *name, const void *p, size_t n, int pass_fd);
+	void	      *repeat_arg;
 };
 
 /* First thing in a child: dies with the keeper, is a subreaper. */
@@ -37,5 +40,4 @@ void keeper_report_over(const struct keeper_env *, const struct ledger_sub *, un
     const struct exec_result *, int manifest);
 void keeper_refuse(const struct keeper_env *, const struct ledger_sub *, struct err *);	/* takes err */
 
-/* A report on its way to keeper main: the name, padded to LEDGER_NAME, then the message. */
 #endif

@@ -180,6 +180,29 @@ ledger_create(const char *path, const struct resources *totals, unsigned nslots,
 	return NULL;
 }
 
+struct err *
+ledger_open_old(const char *path, struct ledger **out)
+{
+	struct ledger_page *p = MAP_FAILED;
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(errno, "open", "%s", path);
+	if (fstat(fd, &st) == 0 && (size_t)st.st_size == sizeof *p)
+		p = mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED)
+		return err_msg(ERR_INVALID, "%s is not a ledger of this version", path);
+	if (p->magic != LEDGER_MAGIC || p->nslots > LEDGER_SLOTS) {
+		munmap(p, sizeof *p);
+		return err_msg(ERR_INVALID, "%s is not a ledger of this version", path);
+	}
+	*out = xcalloc(1, sizeof **out);
+	(*out)->page = p;
+	return NULL;
+}
+
 void
 ledger_free(struct ledger *l)
 {

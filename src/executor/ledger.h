@@ -54,6 +54,8 @@ struct ledger_row {
 struct ledger;
 /* Makes keeper's ledger anew at path (the caller holds keeper/lock). totals is borrowed. */
 must_check struct err *ledger_create(const char *path, const struct resources *totals, unsigned nslots, struct ledger **);
+/* What the keeper before has left at path, to be looked at. INVALID if it is no ledger of this version. */
+must_check struct err *ledger_open_old(const char *path, struct ledger **);
 void ledger_free(struct ledger *);	/* unmaps; NULL is fine */
 unsigned ledger_nslots(const struct ledger *);
 void ledger_lock(struct ledger *);

@@ -42,6 +42,12 @@ proto_get_name(const msgpack_object *map, const char *key, char *out, size_t siz
 	return true;
 }
 
+bool
+proto_name_ok(const char *name)
+{
+	return strncmp(name, "c-", 2) == 0 && strchr(name, '/') == NULL;
+}
+
 static void
 encode_claim(const struct exec_claim *c, struct mpk_w *w)
 {
@@ -393,7 +399,7 @@ request_decode(const void *p, size_t n, struct request *r)
 	o = mpk_root(&doc);
 	r->arena = arena_new();
 	/* The sender first: whatever else is wrong can then be answered. */
-	if (!proto_get_name(o, "from", r->from.name, sizeof r->from.name) || strchr(r->from.name, '/') != NULL ||
+	if (!proto_get_name(o, "from", r->from.name, sizeof r->from.name) || !proto_name_ok(r->from.name) ||
 	    !mpk_get_u64(o, "id", &r->from.id)) {
 		r->from.name[0] = '\0';
 		err = bad("no sender");

@@ -67,5 +67,7 @@ void manifest_release(struct manifest *);
 void command_fill(const struct exec_config *, const char *prefix, struct buf *);
 /* Copies a text of at most size - 1 bytes out of a map; false if absent, too long, or with a NUL inside. */
 bool proto_get_name(const msgpack_object *map, const char *key, char *out, size_t size);
+/* Reply sockets are called `c-…` and lie in keeper/ itself. */
+bool proto_name_ok(const char *);
 
 #endif

@@ -29,9 +29,13 @@ report_late(const struct keeper_env *env, const struct ledger_sub *to, const str
 	struct pollfd p = { .fd = env->late, .events = POLLOUT };
 	struct buf b = BUF_INIT;
 
+	if (env->repeat != NULL) {
+		env->repeat(env->repeat_arg, to->name, message->p, message->len, pass_fd);
+		return;
+	}
 	buf_add(&b, to->name, sizeof to->name);
 	buf_add(&b, message->p, message->len);
-	while (sock_send(env->late, NULL, 0, b.p, b.len, pass_fd) == SOCK_FULL)
+	while (sock_send(env->late, NULL, b.p, b.len, pass_fd) == SOCK_FULL)
 		poll(&p, 1, 1000);
 	buf_release(&b);
 }
@@ -42,15 +46,12 @@ keeper_report(const struct keeper_env *env, const struct ledger_sub *to, const s
 {
 	struct buf message = BUF_INIT;
 	struct sockaddr_un sa;
-	socklen_t salen;
-	struct err *err;
 
 	report_encode(r, result, len, &message);
-	err = sock_address(env->dir, to->name, &sa, &salen);
+	unix_addr(env->dir, to->name, &sa);
 	/* A controller that is gone finds the manifest when it comes back. */
-	if (err == NULL && sock_send(env->out, &sa, salen, message.p, message.len, pass_fd) == SOCK_FULL)
+	if (sock_send(env->out, &sa, message.p, message.len, pass_fd) == SOCK_FULL)
 		report_late(env, to, &message, pass_fd);
-	err_free(err);
 	buf_release(&message);
 }
 

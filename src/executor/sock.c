@@ -17,66 +17,6 @@
  */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-struct err *
-sock_address(int dir, const char *name, struct sockaddr_un *sa, socklen_t *len)
-{
-	int n;
-
-	memset(sa, 0, sizeof *sa);
-	sa->sun_family = AF_UNIX;
-	n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", dir, name);
-	if (n < 0 || (size_t)n >= sizeof sa->sun_path)
-		return err_new(ERR_INVALID, "socket", "%s", name);
-	*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
-	return NULL;
-}
-
-struct err *
-sock_bind(int dir, const char *name, int type, int *out)
-{
-	struct sockaddr_un sa;
-	socklen_t len;
-	struct err *err = sock_address(dir, name, &sa, &len);
-	int fd;
-
-	if (err != NULL)
-		return err;
-	if (unlinkat(dir, name, 0) != 0 && errno != ENOENT)
-		return err_errno(errno, "unlink", "%s", name);
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return err_errno(errno, "socket", "%s", name);
-	if (bind(fd, (struct sockaddr *)&sa, len) != 0) {
-		err = err_errno(errno, "bind", "%s", name);
-		close(fd);
-		return err;
-	}
-	*out = fd;
-	return NULL;
-}
-
-struct err *
-sock_connect(int dir, const char *name, int type, int *out)
-{
-	struct sockaddr_un sa;
-	socklen_t len;
-	struct err *err = sock_address(dir, name, &sa, &len);
-	int fd;
-
-	if (err != NULL)
-		return err;
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_errno(errno, "socket", "%s", name);
-	if (connect(fd, (struct sockaddr *)&sa, len) != 0) {
-		err = err_errno(errno, "connect", "%s", name);
-		close(fd);
-		return err;
-	}
-	*out = fd;
-	return NULL;
-}
-
 static int
 memfd_of(const void *p, size_t n)
 {
@@ -104,7 +44,7 @@ sent_errno(int eno)
 }
 
 static enum sock_sent
-send_message(int fd, const struct sockaddr_un *dest, socklen_t destlen, const void *p, size_t n, int pass_fd)
+send_message(int fd, const struct sockaddr_un *dest, const void *p, size_t n, int pass_fd)
 {
 	union {
 		char b[CMSG_SPACE(sizeof(int))];
@@ -116,7 +56,7 @@ send_message(int fd, const struct sockaddr_un *dest, socklen_t destlen, const vo
 	ssize_t k;
 
 	m.msg_name = (void *)(uintptr_t)dest;
-	m.msg_namelen = dest != NULL ? destlen : 0;
+	m.msg_namelen = dest != NULL ? sizeof *dest : 0;
 	if (pass_fd >= 0) {
 		memset(&control, 0, sizeof control);
 		m.msg_control = &control;
@@ -132,18 +72,18 @@ send_message(int fd, const struct sockaddr_un *dest, socklen_t destlen, const vo
 }
 
 enum sock_sent
-sock_send(int fd, const struct sockaddr_un *dest, socklen_t destlen, const void *p, size_t n, int pass_fd)
+sock_send(int fd, const struct sockaddr_un *dest, const void *p, size_t n, int pass_fd)
 {
 	enum sock_sent sent;
 	int memfd;
 
 	if (n <= PROTO_INLINE)
-		return send_message(fd, dest, destlen, p, n, pass_fd);
+		return send_message(fd, dest, p, n, pass_fd);
 	/* An empty message with a descriptor says: what I mean is in there. */
 	memfd = memfd_of(p, n);
 	if (memfd < 0)
 		return SOCK_FULL;
-	sent = send_message(fd, dest, destlen, "", 1, memfd);
+	sent = send_message(fd, dest, "", 1, memfd);
 	close(memfd);
 	return sent;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "iface/executor.h"
+#include "iface/exec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "base/xalloc.h"
 
 /*
- * exec: the thin dispatch of execs and executors, and the one document of a result. Nothing here may
+ * exec: the thin dispatch of execs, and the one document of a result. Nothing here may
  * need a loop: the keeper links it statically.
  */
 
@@ -189,29 +189,4 @@ exec_free(struct exec *e)
 {
 	if (e != NULL)
 		e->ops->free(e);
-}
-
-struct op *
-executor_put(struct executor *x, const struct exec_config *config, executor_put_cb *cb, void *arg)
-{
-	return x->ops->put(x, config, cb, arg);
-}
-
-struct op *
-executor_get(struct executor *x, const struct digest *key, executor_put_cb *cb, void *arg)
-{
-	return x->ops->get(x, key, cb, arg);
-}
-
-struct repo *
-executor_repo(struct executor *x)
-{
-	return x->ops->repo(x);
-}
-
-void
-executor_free(struct executor *x)
-{
-	if (x != NULL)
-		x->ops->free(x);
 }

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor/keeper_priv.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "executor/attempt.h"
+#include "executor/host.h"
+#include "executor/cgroup.h"
+#include "executor/proctree.h"
+#include "executor/tree.h"
+#include "store/db_writer.h"
+
+/*
+ * keeper_child: the keeper's children, and what to do when one dies in the middle of an attempt: its
+ * tree is killed first, and only when no process of it is left is the attempt's row given up.
+ */
+#define CHILD_PAUSE INT64_C(1000000000)	/* before a child that died young is started again */
+
+static void
+child_close(struct keeper *k, enum child_kind kind)
+{
+	struct conn *c;
+	struct late *l;
+	sigset_t none;
+
+	TAILQ_FOREACH(c, &k->conns, link)
+		close(c->fd);
+	TAILQ_FOREACH(l, &k->lates, link)
+		close(l->fd);
+	close(k->listen);
+	close(k->signals);
+	close(k->late);
+	if (k->db_lifeline >= 0)
+		close(k->db_lifeline);
+	/* Workers keep the lock's descriptor: a new keeper begins only when they are gone, too. */
+	if (kind == CHILD_DB)
+		close(k->lock);
+	k->env.repeat = NULL;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void
+child_start(struct keeper *k, struct keeper_child *c)
+{
+	int lifeline[2];
+	pid_t pid;
+
+	if (c->kind == CHILD_DB && pipe2(lifeline, O_CLOEXEC) != 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		child_close(k, c->kind);
+		if (c->kind == CHILD_SLOT)
+			slot_main(&k->env, c->slot);
+		if (c->kind == CHILD_INTERN)
+			intern_main(&k->env);
+		close(lifeline[1]);
+		_exit(db_writer_main(&k->root, lifeline[0]));
+	}
+	if (c->kind == CHILD_DB) {
+		close(lifeline[0]);
+		if (k->db_lifeline >= 0)
+			close(k->db_lifeline);
+		k->db_lifeline = lifeline[1];
+	}
+	if (pid > 0) {
+		c->pid = pid;
+		c->born = host_mono();
+	}
+}
+
+void
+keeper_children_start(struct keeper *k)
+{
+	for (unsigned i = 0; i < k->nchildren; i++) {
+		struct keeper_child *c = &k->children[i];
+
+		if (c->pid == 0 && !c->draining && host_mono() >= c->retry)
+			child_start(k, c);
+	}
+}
+
+static struct keeper_child *
+child_of(struct keeper *k, pid_t pid)
+{
+	for (unsigned i = 0; i < k->nchildren; i++) {
+		if (k->children[i].pid == pid)
+			return &k->children[i];
+	}
+	return NULL;
+}
+
+void
+keeper_reap(struct keeper *k)
+{
+	struct keeper_child *c;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		c = child_of(k, pid);
+		if (c == NULL)
+			continue;	/* what a dead worker's exec has left */
+		log_info("%s %d died (%s %d)", c->kind == CHILD_SLOT ? "slot worker" : c->kind == CHILD_INTERN ? "intern helper"
+		    : "database writer", (int)pid, WIFSIGNALED(status) ? "signal" : "status",
+		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		c->retry = host_mono() - c->born < CHILD_PAUSE ? host_mono() + CHILD_PAUSE : 0;
+		c->pid = 0;
+		c->draining = c->kind == CHILD_SLOT;
+	}
+}
+
+static bool
+spare_children(pid_t pid, void *arg)
+{
+	return child_of(arg, pid) != NULL;
+}
+
+/* The manifest of an attempt whose worker died: the one it wrote, or that it was lost. */
+static void
+attempt_bury(struct keeper *k, int key_fd, const struct ledger_row *row, struct manifest *m)
+{
+	char name[16];
+	struct err *err = attempt_read_manifest(key_fd, row->attempt, m);
+	int dir;
+
+	if (err == NULL)
+		return;
+	err_free(err);
+	memset(m, 0, sizeof *m);
+	m->key = row->key;
+	m->claim = (struct exec_claim){ .run = row->run, .try_ = row->try_, .retry = row->retry };
+	m->ident = xstrdup(row->ident);
+	m->result = (struct exec_result){ .state = ATTEMPT_LOST, .attempt = row->attempt, .status = -1,
+		.host = xstrdup(k->env.host) };
+	m->result.usage.queued = row->queued;
+	m->result.usage.started = row->started;
+	m->result.usage.ended = host_wall();
+	m->result.err = err_msg(ERR_UNAVAILABLE, "its slot worker died");
+	snprintf(name, sizeof name, "%u", row->attempt);
+	dir = openat(key_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	err = dir >= 0 ? attempt_write_manifest(dir, m) : NULL;
+	err_free(err);
+	if (dir >= 0)
+		close(dir);
+}
+
+/* Ends the row of a slot whose worker is gone with all its processes. */
+static void
+slot_bury(struct keeper *k, unsigned slot)
+{
+	struct ledger_sub subs[LEDGER_SUBS];
+	struct ledger_row row;
+	struct manifest m;
+	struct err *err;
+	bool fresh;
+	unsigned n;
+	int fd;
+
+	ledger_lock(k->env.ledger);
+	row = *ledger_row(k->env.ledger, slot);
+	ledger_unlock(k->env.ledger);
+	if (!row.used)
+		return;
+	err = attempt_key_lock(&row.key, true, &fd, &fresh);
+	if (err != NULL) {
+		err_free(err);
+		ledger_close(k->env.ledger, slot, subs);
+		return;
+	}
+	attempt_bury(k, fd, &row, &m);
+	n = ledger_close(k->env.ledger, slot, subs);
+	close(fd);
+	keeper_report_over(&k->env, subs, n, &row.key, &m.result, -1);
+	manifest_release(&m);
+}
+
+void
+keeper_drain(struct keeper *k)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < k->nchildren; i++)
+		any = any || k->children[i].draining;
+	/* What is below us and not a child of ours was below a dead worker. */
+	if (!any || proctree_signal(getpid(), SIGKILL, spare_children, k) > 0)
+		return;
+	for (unsigned i = 0; i < k->nchildren; i++) {
+		if (!k->children[i].draining)
+			continue;
+		slot_bury(k, k->children[i].slot);
+		k->children[i].draining = false;
+		k->children[i].term_at = 0;
+	}
+}
+
+/* Since when has nobody been there who waits for this attempt? 0: somebody is. */
+static int64_t
+orphan_since(struct keeper *k, const struct ledger_row *row)
+{
+	int64_t since = 1;
+
+	for (uint32_t i = 0; i < row->nsubs; i++) {
+		struct controller *c = keeper_controller(k, row->subs[i].name);
+
+		if (c->gone == 0)
+			return 0;
+		since = c->gone > since ? c->gone : since;
+	}
+	return since;
+}
+
+static void
+press_row(struct keeper *k, struct keeper_child *c, const struct ledger_row *row)
+{
+	int64_t now = host_mono(), since;
+
+	if (row->kill == LEDGER_LIVE) {
+		since = orphan_since(k, row);
+		if (since != 0 && now - since >= (int64_t)row->retain_ns)
+			ledger_kill(k->env.ledger, c->slot, LEDGER_RETAIN);
+		else if (k->env.cgroup[0] == '\0' && row->command != 0 && row->amount.mem > 0 &&
+		    (double)proctree_rss(row->worker) > row->amount.mem)
+			ledger_kill(k->env.ledger, c->slot, LEDGER_MEMORY);
+		else
+			c->term_at = 0;
+		c->termed = false;
+		return;
+	}
+	if (c->term_at == 0)
+		c->term_at = now;
+	if (row->command == 0)
+		return;
+	/* Again and again until the row says that it is over: what was just born was missed. */
+	if (row->kill == LEDGER_MEMORY || now - c->term_at >= KEEPER_TERM_NS)
+		proctree_signal(row->worker, SIGKILL, NULL, NULL);
+	else if (!c->termed)
+		c->termed = proctree_signal(row->worker, SIGTERM, NULL, NULL) > 0;
+}
+
+void
+keeper_press(struct keeper *k)
+{
+	struct ledger_row row;
+
+	for (unsigned i = 0; i < k->nchildren; i++) {
+		struct keeper_child *c = &k->children[i];
+
+		if (c->kind != CHILD_SLOT || c->pid == 0)
+			continue;
+		ledger_lock(k->env.ledger);
+		row = *ledger_row(k->env.ledger, c->slot);
+		ledger_unlock(k->env.ledger);
+		if (row.used)
+			press_row(k, c, &row);
+		else
+			c->term_at = 0;
+	}
+}
+
+bool
+keeper_is_pressed(const struct keeper *k)
+{
+	for (unsigned i = 0; i < k->nchildren; i++) {
+		const struct keeper_child *c = &k->children[i];
+
+		if (c->draining || c->term_at != 0 || c->pid == 0)
+			return true;
+		if (c->kind == CHILD_SLOT && ledger_row(k->env.ledger, c->slot)->used &&
+		    ledger_row(k->env.ledger, c->slot)->kill != LEDGER_LIVE)
+			return true;
+	}
+	return false;
+}
+
+/* Does the process hold the file open? Then it belongs to the tree that inherited the attempt's lock. */
+static bool
+holds_open(const char *pid, const struct stat *want)
+{
+	char path[300];
+	struct dirent *e;
+	struct stat st;
+	bool found = false;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
+	d = opendir(path);
+	while (d != NULL && !found && (e = readdir(d)) != NULL)
+		found = fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_dev == want->st_dev && st.st_ino == want->st_ino;
+	if (d != NULL)
+		closedir(d);
+	return found;
+}
+
+static bool
+in_namespace(const char *pid, uint64_t mount_ns)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%.20s/ns/mnt", pid);
+	return mount_ns != 0 && stat(path, &st) == 0 && st.st_ino == mount_ns;
+}
+
+/* Kills what is left of one attempt of the keeper before. Returns how many were seen. */
+static unsigned
+sweep_row(const struct ledger_row *row)
+{
+	char path[ATTEMPT_PATH];
+	struct stat st = { 0 };
+	struct dirent *e;
+	unsigned n = 0;
+	pid_t pid;
+	DIR *d = opendir("/proc");
+
+	attempt_dir(&row->key, row->attempt, path);
+	if (stat(path, &st) != 0)
+		memset(&st, 0, sizeof st);
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		pid = (pid_t)atol(e->d_name);
+		if (pid <= 1 || pid == getpid())
+			continue;
+		if (in_namespace(e->d_name, row->mount_ns) || (st.st_ino != 0 && holds_open(e->d_name, &st))) {
+			kill(pid, SIGKILL);
+			n++;
+		}
+	}
+	if (d != NULL)
+		closedir(d);
+	return n;
+}
+
+static void
+sweep_rows(struct keeper *k, struct ledger *old)
+{
+	struct ledger_row row;
+	struct manifest m;
+	struct err *err;
+	bool fresh;
+	int fd;
+
+	for (unsigned i = 0; i < ledger_nslots(old); i++) {
+		row = *ledger_row(old, i);
+		if (!row.used)
+			continue;
+		for (unsigned tries = 0; sweep_row(&row) > 0 && tries < 1000; tries++)
+			usleep(5000);
+		err = attempt_key_lock(&row.key, false, &fd, &fresh);
+		if (err == NULL) {
+			attempt_bury(k, fd, &row, &m);
+			manifest_release(&m);
+			close(fd);
+		}
+		err_free(err);
+	}
+}
+
+void
+keeper_sweep(struct keeper *k)
+{
+	struct buf base = BUF_INIT;
+	struct ledger *old = NULL;
+	struct err *err;
+
+	err = buf_read_file(&base, "cgroup", sizeof k->env.cgroup - 1);
+	for (unsigned tries = 0; err == NULL && cgroup_sweep(buf_str(&base), false) > 0 && tries < 1000; tries++)
+		usleep(5000);
+	if (err == NULL)
+		cgroup_sweep(buf_str(&base), true);
+	err_free(err);
+	buf_release(&base);
+	err = ledger_open_old("ledger", &old);
+	if (err == NULL)
+		sweep_rows(k, old);
+	err_free(err);
+	ledger_free(old);
+	tree_clear(AT_FDCWD, "work");
+}
