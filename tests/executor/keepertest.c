@@ -31,8 +31,8 @@ world_open(struct world *w, const struct keeper_options *o)
 	memset(w, 0, sizeof *w);
 	test_limit(60);
 	w->loop = loop_new(NULL);
-	w->dir = test_dir_new();
-	test_no_err(root_open(w->dir, NULL, true, &w->root));
+	w->dir = temp_dir_new();
+	assert_ok(root_open(w->dir, NULL, true, &w->root));
 	if (o != NULL)
 		w->options = *o;
 	if (w->options.idle == 0)
@@ -47,7 +47,7 @@ world_join(struct world *w, struct world *first)
 	w->loop = first->loop;
 	w->options = first->options;
 	w->next = 1000;
-	test_no_err(root_open(first->dir, NULL, true, &w->root));
+	assert_ok(root_open(first->dir, NULL, true, &w->root));
 	world_connect(w);
 }
 
@@ -89,7 +89,7 @@ world_close(struct world *w)
 	assert_int_equal(loop_nlive(w->loop), 0);
 	loop_free(w->loop);
 	if (getenv("WEIR_TEST_KEEP") == NULL)
-		test_dir_free(w->dir);
+		temp_dir_free(w->dir);
 	resources_release(&w->options.resources);
 }
 
@@ -192,7 +192,7 @@ run(struct world *w, struct spec *s, struct running *g)
 void
 object_put(struct world *w, const char *text, struct file *f)
 {
-	test_no_err(object_put_bytes(w->root.objects, text, strlen(text), false, &f->id));
+	assert_ok(object_put_bytes(w->root.objects, text, strlen(text), false, &f->id));
 	f->size = strlen(text);
 }
 
@@ -203,7 +203,7 @@ object_text(struct world *w, const struct digest *id)
 	struct buf b = BUF_INIT;
 
 	object_path(w->root.objects, id, path, sizeof path);
-	test_no_err(buf_read_file(&b, path, 1 << 20));
+	assert_ok(buf_read_file(&b, path, 1 << 20));
 	buf_reserve(&b, 1);
 	return buf_take(&b, NULL);
 }
