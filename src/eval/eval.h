@@ -29,7 +29,7 @@ enum eval_event_kind { EV_INTERN, EV_STARTED, EV_ENDED, EV_LOST, EV_HIT };
 struct eval_event {
 	enum eval_event_kind	     kind;
 	const struct flow	    *node;
-	const struct exec_config    *config;	/* INTERN (unless known by its URL), STARTED, ENDED, LOST */
+	const struct exec_config    *config;	/* INTERN, STARTED, ENDED, LOST */
 	const struct exec_result    *result;	/* INTERN, ENDED, LOST, HIT */
 	const struct key_components *components;	/* STARTED: the vector, by name */
 	bool			     logical;	/* HIT: by logical key */
@@ -37,11 +37,11 @@ struct eval_event {
 };
 /* Another run's or an earlier try's knowledge, from the journal. */
 struct eval_host {
-	/* Not waited for: STARTED, HIT, LOST. */
+	/* Not waited for: STARTED, HIT, LOST. Must not cancel or kill the evaluation. */
 	void (*note)(const struct eval_event *, void *arg);
 	/* Waited for: INTERN, ENDED. The callback runs when the record is durable. */
 	struct op *(*commit)(const struct eval_event *, void (*cb)(struct err *, void *cbarg), void *cbarg, void *arg);
-	/* The run's own record of an ended exec, or of a resolved input by URL; borrowed, NULL if unknown. */
+	/* The run's own record of an ended exec, or of a resolved input by URL; borrowed, NULL if unknown. May be NULL. */
 	const struct exec_result *(*known_exec)(const struct digest *pkey, void *arg);
 	const struct exec_result *(*known_intern)(const char *url, void *arg);
 	void *arg;
@@ -54,12 +54,13 @@ struct eval_stats {
 	uint64_t execs, interns, hits, known, failed, lookups;
 	uint64_t running, waiting;	/* now */
 };
-struct eval_args {			/* all kept but for config, which is copied */
-	struct graph		*graph;
+struct eval_args {			/* all kept but for config and dir, which are copied */
+	struct graph		*graph;		/* evaluated once; another try builds it anew */
 	struct flow		*root;
 	struct eval_config	 config;
 	struct sched_run	*run;
 	struct assoc		*assoc;		/* NULL: no cache */
+	const char		*dir;		/* where relative inputs start; NULL: the working directory */
 	struct eval_host	 host;
 };
 struct eval;
@@ -71,7 +72,7 @@ typedef void eval_cb(struct value *, struct err *, void *arg);
 struct eval *eval_start(struct loop *, const struct eval_args *, eval_cb *, void *arg);
 void eval_cancel(struct eval **);	/* detaches from its tasks: does not kill execs that others or a resume may want */
 void eval_kill(struct eval *);		/* ends its execs (first ^C); the callback comes with CANCELED when they are gone */
-const struct eval_stats *eval_stats(const struct eval *);
+const struct eval_stats *eval_stats(struct eval *);	/* also inside its callback */
 /* Nodes that failed on their own, in the order they failed; borrowed, valid until the graph is freed. */
 struct flow *const *eval_failures(const struct eval *, size_t *n);	/* valid while eval lives, and inside its callback */
 

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_EVAL_CONFIG_H
+#define WEIR_EVAL_CONFIG_H
+
+#include "eval/origin.h"
+#include "iface/exec.h"
+
+/* Between nodes and executors: what an exec is configured with, and which value its result is. */
+
+/* A configuration and the arena that holds its arrays and paths. Zeroed is empty. */
+struct node_config {
+	struct exec_config config;
+	struct arena	  *arena;	/* owned */
+};
+void node_config_release(struct node_config *);
+/* An intern. key is made from what is asked, so that it names this request. */
+void node_config_intern(struct node_config *, const struct origin *, const char *url, bool dir, bool install, const char *ident);
+/* Can a command be given its operands? The error (INVALID) names the one that is no file. */
+must_check struct err *node_operands_check(const struct flow *);
+/* An exec whose operands were checked; pkey is set. */
+void node_config_exec(struct node_config *, const struct origin *, const struct flow *);
+/* What is admitted: at least one core and 500 MiB, and for each retry half as much memory again, within total. */
+void node_resources(const struct flow *, unsigned retry, const struct resources *total, struct resources *out);
+
+/* The value of a node from its result. A file that is missing is an error that names it. */
+must_check struct err *node_value(const struct flow *, const struct fileset *, struct value **);
+
+#endif

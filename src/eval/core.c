@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+
+/*
+ * The life of a node, from the moment somebody wants it: its logical key, a look-up by it, its
+ * operands, a look-up by what they are, the work itself, and its dependents are told. Which of these
+ * steps there are depends on the operation and on the cache; what is missing is skipped.
+ */
+
+void
+queue_init(struct flow_queue *q)
+{
+	q->head = NULL;
+	q->tail = &q->head;
+}
+
+void
+queue_push(struct flow_queue *q, struct flow *f)
+{
+	assert(!f->queued);
+	f->queued = true;
+	f->next = NULL;
+	*q->tail = f;
+	q->tail = &f->next;
+}
+
+struct flow *
+queue_pop(struct flow_queue *q)
+{
+	struct flow *f = q->head;
+
+	if (!f)
+		return NULL;
+	q->head = f->next;
+	if (!q->head)
+		q->tail = &q->head;
+	f->next = NULL;
+	f->queued = false;
+	return f;
+}
+
+void
+flow_vec_push(struct flow_vec *v, struct flow *f)
+{
+	if (v->n == v->cap) {
+		v->cap = v->cap ? 2 * v->cap : 64;
+		v->v = xreallocarray(v->v, v->cap, sizeof(struct flow *));
+	}
+	v->v[v->n++] = f;
+}
+
+struct err *
+core_init(struct core *c, struct graph *graph, struct flow *root, const struct eval_config *config, struct eval_stats *stats)
+{
+	memset(c, 0, sizeof *c);
+	c->graph = graph;
+	c->root = root;
+	c->config = config;
+	c->stats = stats;
+	queue_init(&c->queue);
+	return config->invalidate ? regexp_compile(config->invalidate, &c->invalidate) : NULL;
+}
+
+void
+core_release(struct core *c)
+{
+	regexp_free(c->invalidate);
+	free(c->walk.v);
+	free(c->settled.v);
+	free(c->failures.v);
+	free(c->in);
+}
+
+void
+core_enqueue(struct core *c, struct flow *f)
+{
+	if (!f->queued)
+		queue_push(&c->queue, f);
+}
+
+void
+core_edge(struct core *c, struct flow_edge **list, struct flow *dependent)
+{
+	struct flow_edge *e = arena_alloc(graph_arena(c->graph), sizeof *e);
+
+	e->node = dependent;
+	e->next = *list;
+	*list = e;
+}
+
+struct digest *
+core_in(struct core *c, size_t n)
+{
+	if (n > c->nin) {
+		c->nin = 2 * n;
+		free(c->in);
+		c->in = xcalloc(c->nin, sizeof *c->in);
+	}
+	return c->in;
+}
+
+static void
+list_failure(struct core *c, struct flow *f)
+{
+	if (f->flags & CORE_LISTED)
+		return;
+	f->flags |= CORE_LISTED;
+	c->stats->failed++;
+	flow_vec_push(&c->failures, f);
+}
+
+static void
+done(struct core *c, struct flow *f)
+{
+	f->state = FLOW_DONE;
+	if (f->op == FLOW_INTERN)
+		keys_resolved(c, f);
+	if (f->on_done)
+		core_enqueue(c, f);
+}
+
+void
+core_done(struct core *c, struct flow *f, struct value *v)
+{
+	assert(f->state != FLOW_DONE);
+	f->value = v;
+	done(c, f);
+}
+
+/* `align.Bam align.rf:12:3: cause`. */
+struct err *
+core_located(const struct flow *f, struct err *err)
+{
+	struct buf pos = BUF_INIT;
+
+	if (f->pos.name)
+		buf_addf(&pos, "%s:%d:%d", f->pos.name, f->pos.line, f->pos.col);
+	err = err_wrap(err, f->ident ? f->ident : flow_op_name(f->op), pos.len ? buf_str(&pos) : NULL);
+	buf_release(&pos);
+	return err;
+}
+
+void
+core_failed(struct core *c, struct flow *f, struct err *err)
+{
+	assert(f->state != FLOW_DONE);
+	f->err = core_located(f, err);
+	if (f->flags & CORE_WANTED)
+		list_failure(c, f);
+	done(c, f);
+}
+
+/* Not its own failure: it is not listed. */
+static void
+inherit(struct core *c, struct flow *f, const struct flow *from)
+{
+	f->err = err_copy(from->err);
+	done(c, f);
+}
+
+void
+core_want(struct core *c, struct flow *f)
+{
+	if (f->flags & CORE_WANTED)
+		return;
+	f->flags |= CORE_WANTED;
+	if (f->state == FLOW_DONE) {	/* an input that was read for its key alone */
+		if (f->err)
+			list_failure(c, f);
+	} else if (f->op == FLOW_VAL) {
+		c->stats->visits++;
+		core_done(c, f, value_ref(f->u.val.value));
+	} else if (f->state == FLOW_INIT) {
+		core_enqueue(c, f);
+	}
+}
+
+static bool
+invalidated(const struct core *c, const struct flow *f)
+{
+	struct err *err;
+	bool found = false;
+
+	if (!c->invalidate || !f->ident)
+		return false;
+	err = regexp_find(c->invalidate, f->ident, strlen(f->ident), 0, NULL, &found);
+	err_free(err);		/* takes too long on an identifier: not to be trusted, so recompute */
+	return found || err != NULL;
+}
+
+bool
+core_may_lookup(const struct core *c, const struct flow *f)
+{
+	if (!(c->config->cache & CACHE_READ) || invalidated(c, f))
+		return false;
+	return !c->config->no_cache_extern || (!f->dirty && f->op != FLOW_EXTERN && f != c->root);
+}
+
+/* Wants f's operand d; true if it is not there yet. */
+static bool
+await(struct core *c, struct flow *f, struct flow *d)
+{
+	core_want(c, d);
+	if (d->state == FLOW_DONE)
+		return false;
+	core_edge(c, &d->on_done, f);
+	f->npending++;
+	return true;
+}
+
+static void
+explore(struct core *c, struct flow *f)
+{
+	f->state = FLOW_DEPS;
+	f->npending = 0;
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		if (!await(c, f, f->deps[i]))
+			c->stats->visits++;	/* what the dep's end would have told */
+	if (f->npending == 0)
+		core_enqueue(c, f);
+}
+
+static void
+await_keys(struct core *c, struct flow *f)
+{
+	f->state = FLOW_KEYS;
+	if (f->flags & CORE_KEYED)
+		core_enqueue(c, f);
+	else
+		keys_start(c, f);
+}
+
+static void
+take_up(struct core *c, struct flow *f)
+{
+	bool local = f->op == FLOW_INTERN && flow_is_local_intern(f);
+
+	c->stats->visits++;
+	switch (f->op) {
+	case FLOW_EXTERN:
+		core_failed(c, f, err_msg(ERR_NOT_SUPPORTED, "copying to %s is not supported", f->u.intern.url));
+		return;
+	case FLOW_EXEC:
+	case FLOW_INTERN:
+		if (!local && core_may_lookup(c, f) && (!c->config->bottomup || f->op == FLOW_INTERN)) {
+			await_keys(c, f);
+			return;
+		}
+		break;
+	case FLOW_K:
+	case FLOW_VAL:
+	case FLOW_DATA:
+	case FLOW_REQUIREMENTS:
+		break;
+	}
+	if (f->op == FLOW_INTERN || f->op == FLOW_DATA)
+		core_ready(c, f);
+	else
+		explore(c, f);
+}
+
+void
+core_missed(struct core *c, struct flow *f)
+{
+	if (f->op == FLOW_INTERN || f->state == FLOW_PLOOKUP)
+		core_ready(c, f);
+	else
+		explore(c, f);
+}
+
+void
+core_ready(struct core *c, struct flow *f)
+{
+	f->state = FLOW_READY;
+	core_enqueue(c, f);
+}
+
+/* What a continuation gave is the node's value, or a flow that will have it. */
+static void
+fork_into(struct core *c, struct flow *f, struct flow *g)
+{
+	f->state = FLOW_FORKED;
+	f->forked = g;
+	c->more_edges++;
+	core_want(c, g);
+	if (g->state == FLOW_DONE)
+		core_enqueue(c, f);
+	else
+		core_edge(c, &g->on_done, f);
+}
+
+static void
+take_over(struct core *c, struct flow *f)
+{
+	if (f->forked->err)
+		inherit(c, f, f->forked);
+	else
+		core_done(c, f, value_ref(f->forked->value));
+}
+
+static void
+call(struct core *c, struct flow *f)
+{
+	struct value **in = xcalloc(f->ndeps ? f->ndeps : 1, sizeof *in), *out = NULL;
+	struct err *err;
+	struct flow *g;
+
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		in[i] = f->deps[i]->value;
+	err = f->u.k.cont->ops->call(f->u.k.cont, c->graph, in, f->ndeps, &out);
+	free(in);
+	if (err) {
+		core_failed(c, f, err);
+	} else if (value_kind(out) == VAL_FLOW) {
+		g = value_get_flow(out);
+		value_unref(out);
+		fork_into(c, f, g);
+	} else {
+		core_done(c, f, out);
+	}
+}
+
+/* An exec's operands have no delayed parts: those that have are forced, in the node's place of them. */
+static bool
+force_operands(struct core *c, struct flow *f)
+{
+	for (uint32_t i = 0; i < f->ndeps; i++) {
+		struct value *v = f->deps[i]->value;
+
+		if (value_is_strict(v))
+			continue;
+		f->deps[i] = flow_force(c->graph, value_ref(v));
+		c->more_edges++;
+		await(c, f, f->deps[i]);
+	}
+	return f->npending > 0;
+}
+
+static const struct flow *
+failed_dep(const struct flow *f)
+{
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		if (f->deps[i]->err)
+			return f->deps[i];
+	return NULL;
+}
+
+/* Its physical key is known now. */
+static void
+exec_ready(struct core *c, struct flow *f)
+{
+	struct digest *in = core_in(c, f->ndeps);
+
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		value_digest(f->deps[i]->value, &in[i]);
+	flow_exec_key(graph_universe(c->graph), KEY_PHYSICAL, f->u.exec, in, &f->pkey);
+	f->has_pkey = true;
+	f->state = core_may_lookup(c, f) ? FLOW_PLOOKUP : FLOW_READY;
+	core_enqueue(c, f);
+}
+
+/* The logical key comes first: forcing changes what the operands are, not what they are called. */
+static void
+exec_operands(struct core *c, struct flow *f)
+{
+	const struct flow *bad;
+
+	if (c->config->cache != CACHE_OFF && !(f->flags & CORE_KEYED)) {
+		f->flags |= CORE_DEPSDONE;
+		await_keys(c, f);
+	} else if (force_operands(c, f)) {
+		return;
+	} else if ((bad = failed_dep(f)) != NULL) {
+		inherit(c, f, bad);
+	} else {
+		exec_ready(c, f);
+	}
+}
+
+static void
+operands_known(struct core *c, struct flow *f)
+{
+	const struct flow *bad = failed_dep(f);
+
+	if (bad) {
+		inherit(c, f, bad);
+		return;
+	}
+	switch (f->op) {
+	case FLOW_REQUIREMENTS:
+		core_done(c, f, value_ref(f->deps[0]->value));
+		return;
+	case FLOW_K:
+		call(c, f);
+		return;
+	case FLOW_EXEC:
+		exec_operands(c, f);
+		return;
+	case FLOW_INTERN:
+	case FLOW_EXTERN:
+	case FLOW_VAL:
+	case FLOW_DATA:
+		assert(!"no operands to wait for");
+	}
+}
+
+/* Its key is known, or known not to come. */
+static void
+keyed(struct core *c, struct flow *f)
+{
+	if (f->flags & CORE_DEPSDONE) {
+		operands_known(c, f);
+	} else if (f->has_lkey && core_may_lookup(c, f)) {
+		f->state = FLOW_LOOKUP;
+		core_enqueue(c, f);
+	} else {
+		core_missed(c, f);
+	}
+}
+
+static void
+tell_dependents(struct core *c, struct flow *f)
+{
+	struct flow_edge *e = f->on_done;
+
+	f->on_done = NULL;
+	for (; e; e = e->next) {
+		c->stats->visits++;
+		if (e->node->state == FLOW_FORKED)
+			take_over(c, e->node);
+		else if (--e->node->npending == 0)
+			core_enqueue(c, e->node);
+	}
+}
+
+bool
+core_idle(const struct core *c)
+{
+	return c->queue.head == NULL && c->walk.n == 0 && c->settled.n == 0;
+}
+
+struct flow *
+core_next(struct core *c, unsigned *budget)
+{
+	struct flow *f;
+
+	for (; *budget > 0; --*budget) {
+		if (keys_step(c))
+			continue;
+		f = queue_pop(&c->queue);
+		if (!f)
+			return NULL;
+		switch (f->state) {
+		case FLOW_INIT:
+			take_up(c, f);
+			break;
+		case FLOW_KEYS:
+			keyed(c, f);
+			break;
+		case FLOW_DEPS:
+			operands_known(c, f);
+			break;
+		case FLOW_FORKED:
+			take_over(c, f);
+			break;
+		case FLOW_DONE:
+			tell_dependents(c, f);
+			break;
+		default:
+			return f;
+		}
+	}
+	return NULL;
+}

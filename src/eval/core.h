@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_EVAL_CORE_H
+#define WEIR_EVAL_CORE_H
+
+#include "base/regexp.h"
+#include "eval/eval.h"
+
+/*
+ * The evaluator without a loop: which node is to be taken up next, and what an answer means for the
+ * others. Events come in by core_want, core_missed, core_done and core_failed; intents go out by
+ * core_next: a node whose state says what is to be done with it.
+ *
+ *  FLOW_LOOKUP	 ask the assoc by lkey; answer core_missed or core_done
+ *  FLOW_PLOOKUP ask by pkey (bottom-up: and by lkey); likewise
+ *  FLOW_READY	 run the exec, resolve the intern, store the data; answer core_done or core_failed
+ *
+ * A node is in the queue at most once, and acts by the state it has when it is taken out. Nothing
+ * recurses: whatever an event sets going is queued.
+ */
+struct flow_queue {
+	struct flow *head, **tail;
+};
+void queue_init(struct flow_queue *);
+void queue_push(struct flow_queue *, struct flow *);	/* it is in no queue */
+struct flow *queue_pop(struct flow_queue *);		/* NULL when empty */
+
+struct flow_vec {
+	struct flow **v;
+	size_t	      n, cap;
+};
+void flow_vec_push(struct flow_vec *, struct flow *);
+
+struct core {
+	struct graph	 *graph;	/* kept */
+	struct flow	 *root;
+	const struct eval_config *config;	/* kept */
+	struct regexp	 *invalidate;	/* owned, or NULL */
+	struct flow_queue queue;
+	struct flow_vec	  walk, settled;	/* keys.c: to be walked; to be given their key */
+	struct flow_vec	  failures;	/* nodes that failed on their own and were wanted */
+	struct digest	 *in;		/* scratch */
+	size_t		  nin;
+	uint64_t	  more_edges;	/* found on the way: forks, forced operands */
+	struct eval_stats *stats;	/* kept */
+};
+/* INVALID: the pattern of invalidate. */
+must_check struct err *core_init(struct core *, struct graph *, struct flow *root, const struct eval_config *, struct eval_stats *);
+void core_release(struct core *);
+void core_want(struct core *, struct flow *);
+/* The next intent, or NULL: nothing to do, or budget steps are used up (then *budget is 0). */
+struct flow *core_next(struct core *, unsigned *budget);
+void core_missed(struct core *, struct flow *);
+void core_ready(struct core *, struct flow *);		/* not to be looked up after all: run it */
+void core_done(struct core *, struct flow *, struct value *);	/* takes the value */
+void core_failed(struct core *, struct flow *, struct err *);	/* takes */
+bool core_idle(const struct core *);			/* nothing to do until an answer comes */
+struct err *core_located(const struct flow *, struct err *);	/* takes; adds identifier and position */
+bool core_may_lookup(const struct core *, const struct flow *);
+
+/* For core.c and keys.c. */
+enum {
+	CORE_WANTED = 1,	/* somebody needs its value */
+	CORE_KEYWALK = 2,	/* a key walk came by */
+	CORE_KEYED = 4,		/* it has its lkey, or will never have one */
+	CORE_KEYLESS = 8,	/* it will not: an input below cannot be read */
+	CORE_DEPSDONE = 16,	/* in FLOW_KEYS: with all operands known */
+	CORE_LISTED = 32,	/* among the failures */
+};
+void core_enqueue(struct core *, struct flow *);	/* fine on one that is queued */
+void core_edge(struct core *, struct flow_edge **, struct flow *dependent);
+struct digest *core_in(struct core *, size_t n);	/* room for n digests, until the next call */
+/* Finds the logical key of a node: interns below are set going, and the node is queued when it has it. */
+void keys_start(struct core *, struct flow *);
+void keys_resolved(struct core *, struct flow *intern);	/* its value or error is set */
+bool keys_step(struct core *);				/* false: no walk has anything left to do */
+
+#endif

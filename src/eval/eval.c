@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "eval/eval.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "eval/eval_priv.h"
+
+/*
+ * The course of an evaluation: the core says what is to be done (core.c), windows bound how much of
+ * it is done at once, works do it (work.c). Answers only change the core and wake this operation;
+ * every decision about the whole is taken in its advance.
+ */
+
+#define STEPS 2000	/* of the core in one turn of the loop */
+
+static const char *
+state_name(enum eval_state s)
+{
+	static const char *const names[] = { "run", "install", "stop", "drain" };
+
+	return names[s];
+}
+
+static void
+eval_to(struct eval *e, enum eval_state s)
+{
+	op_trace(&e->op, state_name(e->state), state_name(s));
+	e->state = s;
+}
+
+void
+eval_trouble(struct eval *e, struct err *err)
+{
+	if (e->trouble)
+		err_free(err);
+	else
+		e->trouble = err;
+	op_wake(&e->op);
+}
+
+static void
+put_done(void *arg)
+{
+	struct put *p = arg;
+	struct eval *e = p->eval;
+
+	TAILQ_REMOVE(&e->puts, p, link);
+	free(p);
+	if (TAILQ_EMPTY(&e->puts))
+		op_wake(&e->op);
+}
+
+void
+eval_put(struct eval *e, const struct digest *keys, unsigned nkeys, const struct exec_result *r)
+{
+	struct put *p;
+
+	if (nkeys == 0)
+		return;
+	p = xcalloc(1, sizeof *p);
+	p->eval = e;
+	p->op = cache_put_start(e->args.assoc, keys, nkeys, r, put_done, p);
+	TAILQ_INSERT_TAIL(&e->puts, p, link);
+}
+
+static void
+window_pump(struct eval *e, struct window *w)
+{
+	struct flow *f;
+
+	while (w->out < WINDOW_MAX && (f = queue_pop(&w->waiting)) != NULL)
+		w->start(e, w, f);
+}
+
+static void
+pump(struct eval *e)
+{
+	struct window *w, *tmp;
+
+	window_pump(e, &e->lookups);
+	window_pump(e, &e->light);
+	HASH_ITER(hh, e->shapes, w, tmp)
+		window_pump(e, w);
+}
+
+static bool
+waiting(const struct eval *e)
+{
+	struct window *w, *tmp;
+
+	if (e->lookups.waiting.head || e->light.waiting.head)
+		return true;
+	HASH_ITER(hh, e->shapes, w, tmp)
+		if (w->waiting.head)
+			return true;
+	return false;
+}
+
+/* The failures of the flow as one error; the list says the rest. */
+static struct err *
+flow_error(const struct eval *e)
+{
+	const struct flow_vec *fails = &e->core.failures;
+	const struct flow *first = fails->n > 0 ? fails->v[0] : e->root;
+	struct err *err = err_wrap_kind(err_copy(first->err), ERR_EVAL, NULL, NULL);
+
+	if (fails->n > 1)
+		err->msg = xasprintf("%zu failures, the first", fails->n);
+	return err;
+}
+
+/* Nothing new from here on. */
+static void
+eval_stop(struct eval *e, struct err *err, bool kill)
+{
+	struct work *w, *next;
+
+	e->err = err;
+	eval_to(e, EVAL_STOP);
+	for (w = TAILQ_FIRST(&e->works); w; w = next) {
+		next = TAILQ_NEXT(w, link);
+		work_stop(w, kill);
+	}
+	op_wake(&e->op);
+}
+
+/* What a callback, the owner or the first failure asks for. */
+static void
+check_stop(struct eval *e)
+{
+	struct err *trouble = e->trouble;
+
+	e->trouble = NULL;
+	if (e->state >= EVAL_STOP)
+		err_free(trouble);
+	else if (trouble)
+		eval_stop(e, trouble, false);
+	else if (e->kill)
+		eval_stop(e, err_new(ERR_CANCELED, NULL, NULL), true);
+	else if (e->config.fail_fast && e->core.failures.n > 0)
+		eval_stop(e, flow_error(e), true);
+}
+
+struct gather {
+	struct eval *eval;
+	size_t	     cap;
+};
+
+static void
+gather_install(unused_arg const char *path, const struct file *file, void *arg)
+{
+	struct gather *g = arg;
+	struct eval *e = g->eval;
+	struct buf from = BUF_INIT;
+
+	if (origin_path(e->origin, &file->id, &from)) {
+		if (e->ninstalls == g->cap) {
+			g->cap = g->cap ? 2 * g->cap : 16;
+			e->installs = xreallocarray(e->installs, g->cap, sizeof *e->installs);
+		}
+		e->installs[e->ninstalls++] = *file;
+	}
+	buf_release(&from);
+}
+
+static int
+file_cmp(const void *a, const void *b)
+{
+	return digest_cmp(&((const struct file *)a)->id, &((const struct file *)b)->id);
+}
+
+/* Inputs that are part of the result: whoever reads it later finds them in the repository. */
+static void
+plan_installs(struct eval *e)
+{
+	struct gather g = { e, 0 };
+	size_t n = 0;
+
+	value_each_file(e->root->value, gather_install, &g);
+	if (e->ninstalls > 0)
+		qsort(e->installs, e->ninstalls, sizeof *e->installs, file_cmp);
+	for (size_t i = 0; i < e->ninstalls; i++)
+		if (n == 0 || file_cmp(&e->installs[n - 1], &e->installs[i]) != 0)
+			e->installs[n++] = e->installs[i];
+	e->ninstalls = n;
+}
+
+/* Nothing is under way and nothing to be done: the root is done, or it never will be. */
+static void
+eval_settled(struct eval *e)
+{
+	struct flow *root = e->root;
+
+	if (root->state != FLOW_DONE) {
+		eval_trouble(e, core_located(root, err_msg(ERR_FATAL, "the evaluation is stuck: a node waits for itself")));
+	} else if (root->err) {
+		e->err = flow_error(e);
+		eval_to(e, EVAL_DRAIN);
+		op_wake(&e->op);
+	} else if (!value_is_strict(root->value)) {
+		e->root = flow_force(e->core.graph, value_ref(root->value));
+		core_want(&e->core, e->root);
+		op_wake(&e->op);
+	} else {
+		plan_installs(e);
+		eval_to(e, EVAL_INSTALL);
+		op_wake(&e->op);
+	}
+}
+
+static void
+eval_run(struct eval *e)
+{
+	unsigned budget = STEPS;
+	struct flow *f;
+
+	while ((f = core_next(&e->core, &budget)) != NULL)
+		eval_act(e, f);
+	pump(e);
+	if (!core_idle(&e->core) || e->trouble || (e->config.fail_fast && e->core.failures.n > 0))
+		op_wake(&e->op);
+	else if (e->nworks == 0 && !waiting(e))
+		eval_settled(e);
+}
+
+static void
+eval_install(struct eval *e)
+{
+	while (e->ninstalls > 0 && e->light.out < WINDOW_MAX)
+		work_install(e, &e->installs[--e->ninstalls]);
+	if (e->nworks > 0 || e->trouble)
+		return;
+	eval_to(e, EVAL_DRAIN);
+	op_wake(&e->op);
+}
+
+/* Failures and figures may be asked for inside the callback, so the last of it goes after that. */
+static void
+eval_finish(struct eval *e)
+{
+	struct value *value = e->err ? NULL : value_ref(e->root->value);
+	struct err *err = e->err;
+
+	e->err = NULL;
+	e->telling = true;
+	op_release(&e->op);
+	e->cb(value, err, e->arg);
+	core_release(&e->core);
+	free(e);
+}
+
+static void
+eval_advance(struct op *op)
+{
+	struct eval *e = op_owner(op, struct eval, op);
+
+	check_stop(e);
+	switch (e->state) {
+	case EVAL_RUN:
+		eval_run(e);
+		return;
+	case EVAL_INSTALL:
+		eval_install(e);
+		return;
+	case EVAL_STOP:
+		if (e->nworks > 0)
+			return;
+		eval_to(e, EVAL_DRAIN);
+		/* fall through */
+	case EVAL_DRAIN:
+		if (TAILQ_EMPTY(&e->puts))
+			eval_finish(e);
+		return;
+	}
+}
+
+static void
+shapes_release(struct eval *e)
+{
+	struct window *w, *tmp;
+
+	HASH_ITER(hh, e->shapes, w, tmp) {
+		HASH_DEL(e->shapes, w);
+		free(w->name);
+		free(w);
+	}
+}
+
+static void
+eval_release(struct op *op)
+{
+	struct eval *e = op_owner(op, struct eval, op);
+	struct work *w;
+	struct put *p;
+
+	while ((w = TAILQ_FIRST(&e->works)) != NULL) {
+		task_detach(&w->task);
+		TAILQ_REMOVE(&e->works, w, link);
+		op_cancel(&w->op);
+		if (w->has_result)
+			exec_result_release(&w->result);
+		node_config_release(&w->nc);
+		free(w);
+	}
+	while ((p = TAILQ_FIRST(&e->puts)) != NULL) {
+		TAILQ_REMOVE(&e->puts, p, link);
+		op_cancel(&p->op);
+		free(p);
+	}
+	shapes_release(e);
+	origin_free(e->origin);
+	free(e->installs);
+	err_free(e->trouble);
+	err_free(e->err);
+	if (e->telling)
+		return;
+	core_release(&e->core);
+	free(e);
+}
+
+static const struct op_type eval_type = { "eval", eval_advance, eval_release };
+
+struct eval *
+eval_start(struct loop *loop, const struct eval_args *args, eval_cb *cb, void *arg)
+{
+	struct eval *e = xcalloc(1, sizeof *e);
+	char *cwd = args->dir ? xstrdup(args->dir) : getcwd(NULL, 0);
+
+	op_init(&e->op, loop, &eval_type);
+	e->args = *args;
+	e->config = args->config;
+	if (!args->assoc)
+		e->config.cache = CACHE_OFF;
+	e->args.dir = NULL;
+	e->root = args->root;
+	e->cb = cb;
+	e->arg = arg;
+	e->origin = origin_new(cwd ? cwd : "/");
+	free(cwd);
+	TAILQ_INIT(&e->works);
+	TAILQ_INIT(&e->puts);
+	eval_windows_init(e);
+	e->trouble = core_init(&e->core, args->graph, args->root, &e->config, &e->stats);
+	if (!e->trouble)
+		core_want(&e->core, e->root);
+	op_wake(&e->op);
+	return e;
+}
+
+void
+eval_cancel(struct eval **ep)
+{
+	struct eval *e = ep ? *ep : NULL;
+
+	if (!e)
+		return;
+	*ep = NULL;
+	op_release(&e->op);
+}
+
+void
+eval_kill(struct eval *e)
+{
+	e->kill = true;
+	op_wake(&e->op);
+}
+
+const struct eval_stats *
+eval_stats(struct eval *e)
+{
+	e->stats.nodes = graph_nnodes(e->core.graph);
+	e->stats.edges = graph_nedges(e->core.graph) + e->core.more_edges;
+	return &e->stats;
+}
+
+struct flow *const *
+eval_failures(const struct eval *e, size_t *n)
+{
+	*n = e->core.failures.n;
+	return e->core.failures.v;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_EVAL_EVAL_PRIV_H
+#define WEIR_EVAL_EVAL_PRIV_H
+
+#include <uthash.h>
+
+#include "eval/config.h"
+#include "eval/core.h"
+#include "eval/lookup.h"
+#include "loop/loop.h"
+
+/* Shared by eval.c (the course of an evaluation) and work.c (the work of one node). */
+
+/*
+ * Work that may be under way at once: what more there is waits as a bare node, so that a million
+ * ready nodes cost no more than the nodes. One for look-ups, one for inputs and data, and one for
+ * each resource shape, lest large tasks hold back small ones.
+ */
+#define WINDOW_MAX 256
+struct window {
+	char		 *name;		/* shape; owned, or NULL */
+	unsigned	  out;		/* works under way */
+	struct flow_queue waiting;
+	void (*start)(struct eval *, struct window *, struct flow *);
+	UT_hash_handle	  hh;
+};
+
+/* One node's, from its start to the record of its end. */
+struct work {
+	struct eval	  *eval;
+	struct flow	  *node;	/* NULL: an install */
+	struct window	  *window;
+	struct op	  *op;		/* look-up, commit or store, or NULL */
+	struct task	  *task;	/* or NULL */
+	struct node_config nc;
+	struct exec_result result;	/* waits for its record */
+	bool		   has_result, started;
+	unsigned	   retry, losses;
+	struct file	   file;	/* install: what it must be */
+	TAILQ_ENTRY(work)  link;
+};
+
+enum eval_state {
+	EVAL_RUN,	/* nodes are taken up and answers come */
+	EVAL_INSTALL,	/* inputs that the result holds enter the repository */
+	EVAL_STOP,	/* nothing new is begun; waits for the works that are to end by themselves */
+	EVAL_DRAIN,	/* waits for the writes to the cache */
+};
+struct put {
+	struct eval *eval;
+	struct op   *op;
+	TAILQ_ENTRY(put) link;
+};
+struct eval {
+	struct op	   op;
+	enum eval_state	   state;
+	struct eval_args   args;
+	struct eval_config config;
+	struct core	   core;
+	struct flow	  *root;	/* the node whose value is the result: strict */
+	struct eval_stats  stats;
+	struct origin	  *origin;
+	struct window	   lookups, light, *shapes;
+	TAILQ_HEAD(, work) works;
+	size_t		   nworks;
+	TAILQ_HEAD(, put)  puts;
+	struct file	  *installs;	/* still to be started, from the end */
+	size_t		   ninstalls;
+	struct err	  *trouble;	/* ends the attempt: recorded by a callback */
+	bool		   kill;		/* asked for */
+	struct err	  *err;		/* the end */
+	bool		   telling;	/* in the callback */
+	eval_cb		  *cb;
+	void		  *arg;
+};
+
+void eval_act(struct eval *, struct flow *);		/* an intent of the core */
+void eval_windows_init(struct eval *);
+void eval_trouble(struct eval *, struct err *);		/* takes */
+void eval_put(struct eval *, const struct digest *keys, unsigned nkeys, const struct exec_result *);
+void work_install(struct eval *, const struct file *);
+/* Ends a work: kill asks for the end of its exec and waits, else the exec goes on by itself. */
+void work_stop(struct work *, bool kill);
+void work_free(struct work *);
+bool eval_writes(const struct eval *);
+
+#endif

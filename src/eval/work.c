@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "eval/eval_priv.h"
+
+/*
+ * The work of one node: look it up, run it, read it, store it. A result is acted on only when its
+ * record is durable; what a journal already knows is acted on at once.
+ */
+
+#define RETRIES 3	/* of one exec within a try, after its memory was too small or it failed for a while */
+#define LOSSES 3	/* attempts that may be lost before the trouble is the run's */
+
+static void work_submit(struct work *);
+
+static struct work *
+work_new(struct eval *e, struct window *win, struct flow *f)
+{
+	struct work *w = xcalloc(1, sizeof *w);
+
+	w->eval = e;
+	w->window = win;
+	w->node = f;
+	if (win)
+		win->out++;
+	e->nworks++;
+	TAILQ_INSERT_TAIL(&e->works, w, link);
+	return w;
+}
+
+void
+work_free(struct work *w)
+{
+	struct eval *e = w->eval;
+
+	assert(w->task == NULL);
+	op_cancel(&w->op);
+	TAILQ_REMOVE(&e->works, w, link);
+	e->nworks--;
+	if (w->window)
+		w->window->out--;
+	if (w->window && w->window->name && w->started)
+		e->stats.running--;
+	else if (w->window && w->window->name)
+		e->stats.waiting--;
+	if (w->has_result)
+		exec_result_release(&w->result);
+	node_config_release(&w->nc);
+	free(w);
+	op_wake(&e->op);
+}
+
+void
+work_stop(struct work *w, bool kill)
+{
+	if (w->task && kill) {
+		task_kill(w->task);
+		return;
+	}
+	if (kill && w->has_result)	/* its record is on its way */
+		return;
+	task_detach(&w->task);
+	work_free(w);
+}
+
+static void
+note(struct eval *e, struct eval_event ev)
+{
+	e->args.host.note(&ev, e->args.host.arg);
+}
+
+bool
+eval_writes(const struct eval *e)
+{
+	return (e->config.cache & CACHE_WRITE) != 0;
+}
+
+/* Everything the node is known by. */
+static unsigned
+keys_of(const struct flow *f, struct digest *keys)
+{
+	unsigned n = 0;
+
+	if (f->has_pkey)
+		keys[n++] = f->pkey;
+	if (f->has_lkey)
+		keys[n++] = f->lkey;
+	return n;
+}
+
+static bool
+is_local(const struct flow *f)
+{
+	return f->op == FLOW_INTERN && flow_is_local_intern(f);
+}
+
+/* The node has this result, and may say so: false if it does not read as its value. */
+static bool
+take_result(struct eval *e, struct flow *f, const struct exec_result *r, struct err **err)
+{
+	struct value *v = NULL;
+
+	*err = node_value(f, r->fileset, &v);
+	if (*err)
+		return false;
+	if (is_local(f))
+		origin_add(e->origin, f, r->fileset);
+	core_done(&e->core, f, v);
+	return true;
+}
+
+static bool
+worth_a_retry(const struct exec_result *r, unsigned retry)
+{
+	return retry < RETRIES && (err_is(r->err, ERR_OOM) || err_is(r->err, ERR_TEMPORARY));
+}
+
+/* What a record says of an exec or input. A failure that would have been retried is not the last word. */
+static bool
+use_known(struct eval *e, struct flow *f, const struct exec_result *r)
+{
+	struct digest keys[2];
+	struct err *err;
+
+	if (!r || r->state == ATTEMPT_LOST || (r->state == ATTEMPT_FAILED && worth_a_retry(r, 0)))
+		return false;
+	if (r->state == ATTEMPT_FAILED) {
+		core_failed(&e->core, f, err_copy(r->err));
+	} else if (!take_result(e, f, r, &err)) {
+		err_free(err);
+		return false;
+	} else if (f->op == FLOW_EXEC && eval_writes(e)) {
+		eval_put(e, keys, keys_of(f, keys), r);
+	}
+	e->stats.known++;
+	return true;
+}
+
+static void
+lookup_done(struct exec_result *r, unsigned at, void *arg)
+{
+	struct work *w = arg;
+	struct eval *e = w->eval;
+	struct flow *f = w->node;
+	bool logical = f->state == FLOW_LOOKUP || at == 1;
+	struct digest *other = f->state == FLOW_LOOKUP ? NULL : logical ? &f->pkey : f->has_lkey ? &f->lkey : NULL;
+	struct err *err = NULL;
+
+	w->op = NULL;
+	if (r && take_result(e, f, r, &err)) {
+		f->cached = true;
+		e->stats.hits++;
+		note(e, (struct eval_event){ .kind = EV_HIT, .node = f, .result = r, .logical = logical });
+		if (other && eval_writes(e))
+			eval_put(e, other, 1, r);
+	} else {
+		err_free(err);
+		core_missed(&e->core, f);
+	}
+	if (r)
+		exec_result_release(r);
+	work_free(w);
+}
+
+static void
+lookup_begin(struct eval *e, struct window *win, struct flow *f)
+{
+	struct work *w = work_new(e, win, f);
+	struct lookup_args args = { .timeout = e->config.lookup_timeout, .recompute_empty = e->config.recompute_empty };
+
+	if (f->state == FLOW_LOOKUP)
+		args.keys[args.nkeys++] = f->lkey;
+	else
+		args.keys[args.nkeys++] = f->pkey;
+	if (f->state == FLOW_PLOOKUP && e->config.bottomup && f->has_lkey)
+		args.keys[args.nkeys++] = f->lkey;
+	e->stats.lookups++;
+	w->op = lookup_start(e->args.assoc, &args, lookup_done, w);
+}
+
+static struct alloc *
+eval_alloc(struct eval *e)
+{
+	return sched_alloc_get(sched_run_alloc(e->args.run));
+}
+
+/* An error of the engine: what may be tried again ends this try; anything else is the node's own. */
+static void
+work_trouble(struct work *w, struct err *err)
+{
+	if (w->eval->state == EVAL_STOP)
+		err_free(err);
+	else if (err_restartable(err) || !w->node)
+		eval_trouble(w->eval, w->node ? core_located(w->node, err) : err);
+	else
+		core_failed(&w->eval->core, w->node, err);
+	work_free(w);
+}
+
+static void
+store_done(const struct file *file, struct err *err, void *arg)
+{
+	struct work *w = arg;
+
+	w->op = NULL;
+	if (err) {
+		work_trouble(w, err);
+		return;
+	}
+	core_done(&w->eval->core, w->node, value_file(&(struct file){ file->id, w->node->u.data.len }));
+	work_free(w);
+}
+
+static void
+store_begin(struct work *w)
+{
+	struct flow *f = w->node;
+	struct digest want;
+
+	sha256_of(f->u.data.p, f->u.data.len, &want);
+	w->op = repo_put(executor_repo(alloc_executor(eval_alloc(w->eval))),
+	    source_from_bytes(w->eval->op.loop, f->u.data.p, f->u.data.len), &want, store_done, w);
+}
+
+/* The record of its end is durable: the node is done, or tries again. */
+static void
+work_settle(struct work *w)
+{
+	struct eval *e = w->eval;
+	struct exec_result *r = &w->result;
+	struct digest keys[2];
+	struct err *err;
+
+	if (e->state == EVAL_STOP) {
+		work_free(w);
+		return;
+	}
+	if (r->state == ATTEMPT_FAILED && w->node->op == FLOW_EXEC && worth_a_retry(r, w->retry)) {
+		w->retry++;
+		work_submit(w);
+		return;
+	}
+	if (r->state == ATTEMPT_FAILED)
+		core_failed(&e->core, w->node, err_copy(r->err));
+	else if (!take_result(e, w->node, r, &err))
+		core_failed(&e->core, w->node, err);
+	else if (!is_local(w->node) && eval_writes(e))
+		eval_put(e, keys, keys_of(w->node, keys), r);
+	work_free(w);
+}
+
+static void
+commit_done(struct err *err, void *arg)
+{
+	struct work *w = arg;
+
+	w->op = NULL;
+	if (err) {
+		eval_trouble(w->eval, err);
+		work_free(w);
+		return;
+	}
+	work_settle(w);
+}
+
+static void
+work_commit(struct work *w)
+{
+	struct eval *e = w->eval;
+	struct eval_event ev = { .kind = w->node->op == FLOW_EXEC ? EV_ENDED : EV_INTERN, .node = w->node,
+		.config = &w->nc.config, .result = &w->result };
+
+	w->node->state = FLOW_COMMIT;
+	w->op = e->args.host.commit(&ev, commit_done, w, e->args.host.arg);
+}
+
+/* The attempt is gone and says nothing about the command. */
+static void
+work_lost(struct work *w)
+{
+	struct eval *e = w->eval;
+	struct err *err = w->result.err ? err_copy(w->result.err) : err_new(ERR_UNAVAILABLE, "exec", NULL);
+
+	if (w->node->op == FLOW_EXEC)
+		note(e, (struct eval_event){ .kind = EV_LOST, .node = w->node, .config = &w->nc.config, .result = &w->result });
+	if (e->state == EVAL_RUN && err_is(err, ERR_UNAVAILABLE) && ++w->losses <= LOSSES) {
+		err_free(err);
+		work_submit(w);
+		return;
+	}
+	work_trouble(w, err);
+}
+
+static struct err *
+changed(const struct work *w)
+{
+	return err_new(ERR_TEMPORARY, "input", "%s: it changed while the run was going on", w->nc.config.url);
+}
+
+static void
+install_over(struct work *w, const struct exec_result *r)
+{
+	struct file file;
+
+	if (r->state == ATTEMPT_LOST)
+		eval_trouble(w->eval, err_copy(r->err));
+	else if (r->state == ATTEMPT_FAILED || !fileset_as_file(r->fileset, &file) || !digest_equal(&file.id, &w->file.id))
+		eval_trouble(w->eval, changed(w));
+	work_free(w);
+}
+
+static void
+work_done(struct exec_result *r, struct err *err, void *arg)
+{
+	struct work *w = arg;
+
+	w->task = NULL;
+	if (err) {
+		work_trouble(w, err);
+		return;
+	}
+	w->result = *r;
+	w->has_result = true;
+	if (!w->node)
+		install_over(w, r);
+	else if (r->state == ATTEMPT_LOST)
+		work_lost(w);
+	else if (r->state == ATTEMPT_FAILED && w->node->op == FLOW_INTERN)
+		work_settle(w);		/* nothing to be remembered */
+	else
+		work_commit(w);
+}
+
+static void
+note_started(struct work *w, bool joined)
+{
+	struct eval *e = w->eval;
+	struct flow *f = w->node;
+	struct digest *in = core_in(&e->core, f->ndeps);
+	struct key_components parts;
+
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		value_digest(f->deps[i]->value, &in[i]);
+	flow_exec_components(graph_universe(e->core.graph), f->u.exec, in, &parts);
+	note(e, (struct eval_event){ .kind = EV_STARTED, .node = f, .config = &w->nc.config, .components = &parts,
+	    .joined = joined });
+	key_components_release(&parts);
+}
+
+static const struct exec_config *
+work_starting(bool joined, void *arg)
+{
+	struct work *w = arg;
+	struct eval *e = w->eval;
+	struct exec_config *c = &w->nc.config;
+
+	if (w->node && w->node->op == FLOW_EXEC)
+		node_config_exec(&w->nc, e->origin, w->node);
+	c->claim = e->config.claim;
+	c->claim.retry = w->retry;
+	c->claim.join = (e->config.cache & CACHE_READ) != 0;
+	if (!w->node)
+		return c;
+	w->node->state = FLOW_RUNNING;
+	if (w->node->op == FLOW_INTERN) {
+		e->stats.interns++;
+		return c;
+	}
+	node_resources(w->node, w->retry, &eval_alloc(e)->resources, &c->resources);
+	w->started = true;
+	e->stats.waiting--;
+	e->stats.running++;
+	e->stats.execs += !joined;
+	note_started(w, joined);
+	return c;
+}
+
+static const struct task_events work_events = { work_starting, NULL, work_done };
+
+/* To the scheduler; again after a loss, or with more memory. */
+static void
+work_submit(struct work *w)
+{
+	struct eval *e = w->eval;
+	struct resources res = RESOURCES_INIT;
+	struct task_want want = { .join = (e->config.cache & CACHE_READ) != 0 };
+	bool exec = w->node && w->node->op == FLOW_EXEC;
+
+	if (w->has_result)
+		exec_result_release(&w->result);
+	w->has_result = false;
+	if (exec) {
+		node_config_release(&w->nc);
+		if (w->started)
+			e->stats.running--;
+		e->stats.waiting += w->started;
+		w->started = false;
+		w->node->state = FLOW_READY;
+		node_resources(w->node, w->retry, &eval_alloc(e)->resources, &res);
+		want.key = w->node->pkey;
+		want.resources = &res;
+	} else {
+		want.key = w->nc.config.key;
+		want.join = false;	/* an input is to be read now, not as somebody found it before */
+	}
+	w->task = sched_submit(e->args.run, &want, &work_events, w);
+	resources_release(&res);
+}
+
+static void
+light_begin(struct eval *e, struct window *win, struct flow *f)
+{
+	struct work *w = work_new(e, win, f);
+
+	if (f->op == FLOW_DATA) {
+		store_begin(w);
+		return;
+	}
+	node_config_intern(&w->nc, e->origin, f->u.intern.url, f->u.intern.dir, false, f->ident);
+	work_submit(w);
+}
+
+static void
+exec_begin(struct eval *e, struct window *win, struct flow *f)
+{
+	work_submit(work_new(e, win, f));
+}
+
+void
+work_install(struct eval *e, const struct file *file)
+{
+	struct work *w = work_new(e, &e->light, NULL);
+	struct buf path = BUF_INIT;
+
+	w->file = *file;
+	origin_path(e->origin, &file->id, &path);
+	node_config_intern(&w->nc, e->origin, buf_str(&path), false, true, NULL);
+	buf_release(&path);
+	work_submit(w);
+}
+
+void
+eval_windows_init(struct eval *e)
+{
+	queue_init(&e->lookups.waiting);
+	e->lookups.start = lookup_begin;
+	queue_init(&e->light.waiting);
+	e->light.start = light_begin;
+}
+
+static struct window *
+shape_window(struct eval *e, const struct flow *f)
+{
+	struct resources res = RESOURCES_INIT;
+	struct buf name = BUF_INIT;
+	struct window *win;
+
+	node_resources(f, 0, &eval_alloc(e)->resources, &res);
+	buf_addf(&name, "%a %a %a", res.mem, res.cpu, res.disk);
+	for (unsigned i = 0; i < res.nfeatures; i++)
+		buf_addf(&name, " %s=%a", res.features[i].label, res.features[i].amount);
+	resources_release(&res);
+	HASH_FIND_STR(e->shapes, buf_str(&name), win);
+	if (!win) {
+		win = xcalloc(1, sizeof *win);
+		win->name = buf_take(&name, NULL);
+		queue_init(&win->waiting);
+		win->start = exec_begin;
+		HASH_ADD_KEYPTR(hh, e->shapes, win->name, strlen(win->name), win);
+	}
+	buf_release(&name);
+	return win;
+}
+
+static const struct exec_result *
+known(const struct eval *e, const struct flow *f)
+{
+	const struct eval_host *h = &e->args.host;
+
+	if (f->op == FLOW_EXEC && f->state != FLOW_LOOKUP)
+		return h->known_exec ? h->known_exec(&f->pkey, h->arg) : NULL;
+	if (is_local(f))
+		return h->known_intern ? h->known_intern(f->u.intern.url, h->arg) : NULL;
+	return NULL;
+}
+
+void
+eval_act(struct eval *e, struct flow *f)
+{
+	struct err *err;
+
+	if (use_known(e, f, known(e, f)))
+		return;
+	if (f->state == FLOW_LOOKUP || f->state == FLOW_PLOOKUP) {
+		queue_push(&e->lookups.waiting, f);
+	} else if (f->op != FLOW_EXEC) {
+		queue_push(&e->light.waiting, f);
+	} else if ((err = node_operands_check(f)) != NULL) {
+		core_failed(&e->core, f, err);
+	} else {
+		e->stats.waiting++;
+		queue_push(&shape_window(e, f)->waiting, f);
+	}
+}
