@@ -429,6 +429,8 @@ runner_eval_cb(struct value *value, struct err *err, void *arg)
 	struct runner *r = d->r;
 
 	r->stats = *eval_stats(r->eval);
+	log_debug("evaluator: %llu nodes, %llu edges, %llu visits", (unsigned long long)r->stats.nodes,
+	    (unsigned long long)r->stats.edges, (unsigned long long)r->stats.visits);
 	copy_failures(r);
 	r->eval = NULL;
 	d->value = value;

@@ -96,25 +96,43 @@ test_done() {
 	exit 0
 }
 
-# Ends what still runs on this test's root. Only processes that carry our own root in their environment are ours.
+# Ends what still runs on roots below the test's folder. Only processes that carry one of them in their environment are
+# ours.
 test_cleanup() {
 	local pid
-	for pid in $(test_processes); do
+	for pid in $(test_processes "$T/"); do
 		kill -9 "$pid" 2>/dev/null
 	done
 }
 
+# test_processes PREFIX: processes whose root begins so. The subshells of this very script carry the root too.
 test_processes() {
 	local f pid
-	for f in /proc/[0-9]*/environ; do
+	for f in $(grep -lzsF "WEIR_ROOT=$1" /proc/[0-9]*/environ); do
 		pid=${f#/proc/}
 		pid=${pid%/environ}
-		# The subshells of this very script carry the root too.
-		if { tr '\0' '\n' <"$f" | grep -qxF "WEIR_ROOT=$WEIR_ROOT"; } 2>/dev/null &&
-		    [ "$pid" != $$ ] && [ "$(parent_of "$pid")" != $$ ]; then
+		if [ "$pid" != $$ ] && ! is_ours "$pid"; then
 			echo "$pid"
 		fi
 	done
+}
+
+# Whether this script is, or has started, the bash process PID: a subshell.
+is_ours() {
+	[ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$(cat /proc/$$/comm)" ]
+}
+
+# pid_of NAME: the process of that name on the root; of a family the oldest member.
+pid_of() {
+	local pid
+	for pid in $(test_processes "$WEIR_ROOT"); do
+		if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] &&
+		    [ "$(cat "/proc/$(parent_of "$pid")/comm" 2>/dev/null)" != "$1" ]; then
+			echo "$pid"
+			return 0
+		fi
+	done
+	return 1
 }
 
 parent_of() {
