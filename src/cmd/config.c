@@ -6,9 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
+#include "base/regexp.h"
 #include "base/xalloc.h"
 #include "cmd/text.h"
 
@@ -169,16 +167,11 @@ bool_parse(const char *text, bool *out)
 static struct err *
 check_re(const char *text)
 {
-	PCRE2_SIZE at;
-	int code;
-	pcre2_code *re = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &code, &at, NULL);
-	PCRE2_UCHAR why[120];
+	struct regexp *re = NULL;
+	struct err *err = regexp_compile(text, &re);
 
-	pcre2_code_free(re);
-	if (re != NULL)
-		return NULL;
-	(void)pcre2_get_error_message(code, why, sizeof why);
-	return err_msg(ERR_INVALID, "%s is no regular expression: %s at offset %zu", text, (char *)why, (size_t)at);
+	regexp_free(re);
+	return err;
 }
 
 static struct err *
