@@ -173,9 +173,11 @@ take_record(struct dump *d, const msgpack_object *o, const char *payload, size_t
 
 	if (err != NULL)
 		return err;
-	if (h.seq != 0 && h.seq <= d->last_seq)		/* was sent again when its journal process had died */
+	/* A header has the seq of the record after it. Others that were seen were sent again by a new journal process. */
+	if (h.kind != REC_HEADER && h.seq <= d->last_seq)
 		return NULL;
-	d->last_seq = h.seq;
+	if (h.kind != REC_HEADER)
+		d->last_seq = h.seq;
 	d->nrecords++;
 	if (history)
 		d->err = print_record(o);
@@ -331,14 +333,22 @@ dump_run(struct dump *d, const char *text)
 	return err;
 }
 
+/* A file that is named like an id needs ./ before its name. */
+static bool
+looks_like_id(const char *text)
+{
+	if (strchr(text, '/') != NULL)
+		return false;
+	return strcmp(text, "last") == 0 || strchr(text, ':') != NULL || strspn(text, "0123456789abcdef") == strlen(text);
+}
+
 static void
 dump_argument(struct dump *d, const char *text)
 {
 	struct err *err = NULL;
 	struct stat st;
 
-	/* An id has no slash and no dot; a file of an id's name needs ./ before it. */
-	if (strpbrk(text, "/.") == NULL) {
+	if (looks_like_id(text)) {
 		err = dump_run(d, text);
 	} else if (stat(text, &st) != 0) {
 		err = err_msg(ERR_NOT_EXIST, "%s: there is no such file", text);

@@ -231,11 +231,12 @@ check_text(const struct key *k, const char *text)
 static struct err *
 set_error(struct err *cause, enum config_key k, const char *origin)	/* takes cause */
 {
-	char *op = xasprintf("%s (%s)", keys[k].name, origin);
+	char *why = err_str(cause);
+	struct err *err = err_msg(err_kind(cause), "%s (%s): %s", keys[k].name, origin, why);
 
-	cause = err_wrap(cause, op, NULL);
-	free(op);
-	return cause;
+	free(why);
+	err_free(cause);
+	return err;
 }
 
 static struct err *

@@ -174,7 +174,8 @@ rundb_record(const struct wal_pos *pos unused_arg, const char *payload, size_t l
 		return NULL;
 	}
 	err = record_head(mpk_root(&doc), &h);
-	if (err != NULL || h.seq <= db->last_seq) {
+	/* A header has the seq of the record after it, and is no part of the sequence. */
+	if (err != NULL || h.kind == REC_HEADER || h.seq <= db->last_seq) {
 		err_free(err);
 		goto out;
 	}
