@@ -327,8 +327,8 @@ prepare(void)
 	if (mkdtemp(name) == NULL || (bench.work = realpath(name, NULL)) == NULL)
 		die(name);
 	free(name);
-	bench.weir = program_path("weir");
-	bench.keeper = program_path("weir-keeper");
+	bench.weir = helper_path("weir");
+	bench.keeper = helper_path("weir-keeper");
 	bench.program = xasprintf("%s/many.rf", bench.work);
 	write_file(bench.program,
 	    "param n int\n"

@@ -11,7 +11,7 @@
 /* Beside the executable first, so that a build tree runs its own helpers and never an installed weir's. */
 
 char *
-program_path(const char *name)
+helper_path(const char *name)
 {
 	char exe[PATH_MAX], *slash, *path;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);

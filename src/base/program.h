@@ -6,6 +6,6 @@
  * The path of one of weir's own helper programs: beside the running executable (a build tree), else in
  * the installed libexec folder. Gives; the file is not opened, so starting it tells whether it is there.
  */
-char *program_path(const char *name);
+char *helper_path(const char *name);
 
 #endif
