@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "run/runner.h"
+#include "run/runner_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,31 +20,6 @@
 #define MIN_CPU		1.0		/* what a run asks for at least; the reference's minResources */
 #define MIN_MEM		(500.0 * 1048576)
 #define MIN_DISK	(1024.0 * 1048576)
-
-struct runner {
-	struct controller  *controller;
-	struct program	   *program;
-	struct param_set   *params;
-	struct run_state    state;
-	uint64_t	    epoch, n;
-	struct run_knowledge *known;
-	struct graph	   *graph;
-	struct value	   *main;	/* of graph */
-	struct runner_events events;
-	const char	   *cause;	/* of the first snapshot; NULL once written */
-	struct sched_alloc *hold;
-	struct sched_run   *srun;
-	struct eval	   *eval;
-	struct eval_stats   stats;
-	bool		    has_stats;
-	struct flow	  **failures;
-	size_t		    nfailures;
-	uint64_t	    results;	/* execs that this try was first to finish */
-	const char	   *interrupt;	/* why, once asked to stop */
-	struct err	   *lost;	/* why the alloc was lost during this evaluation */
-	struct do_op	   *doing;	/* the operation under way */
-	struct runner	   *next;
-};
 
 struct do_op {
 	struct op	op;
@@ -74,138 +49,6 @@ struct do_op {
 	runner_do_cb   *cb;
 	void	       *arg;
 };
-
-/* Records. */
-
-static struct record_head
-next_head(struct runner *r, enum record_kind kind)
-{
-	struct record_head h = { .kind = kind, .seq = journal_next_seq(r->controller->journal), .n = ++r->n, .epoch = r->epoch };
-
-	h.time = loop_wall(r->controller->loop);
-	h.run = r->state.ID;
-	return h;
-}
-
-static uint64_t
-append(struct runner *r, struct buf *payload)
-{
-	uint64_t seq = journal_append(r->controller->journal, payload->p, payload->len);
-
-	buf_release(payload);
-	return seq;
-}
-
-static uint64_t
-append_snapshot(struct runner *r)
-{
-	struct record_head h = next_head(r, REC_SNAPSHOT);
-	struct buf b = BUF_INIT;
-
-	run_knowledge_total(r->known, &r->state.TotalResources);
-	record_snapshot(&b, &h, &r->state);
-	return append(r, &b);
-}
-
-static uint64_t
-append_exec(struct runner *r, const struct eval_event *ev)
-{
-	struct record_head h = next_head(r, REC_EXEC);
-	struct buf b = BUF_INIT;
-	bool components = ev->kind == EV_STARTED && !run_knowledge_has_components(r->known, &ev->node->pkey);
-
-	record_exec(&b, &h, ev, components);
-	if (ev->kind == EV_ENDED && ev->result->state == ATTEMPT_OK)
-		r->results++;
-	run_knowledge_learn(r->known, ev);
-	return append(r, &b);
-}
-
-/* The evaluator's host. */
-
-static void
-host_note(const struct eval_event *ev, void *arg)
-{
-	struct runner *r = arg;
-
-	(void)append_exec(r, ev);
-	if (r->events.exec != NULL)
-		r->events.exec(r, ev, r->events.arg);
-}
-
-struct commit_op {		/* an exec record on its way to the disk */
-	struct op	     op;
-	struct journal_wait *wait;
-	struct err	    *err;
-	void (*cb)(struct err *, void *);
-	void		    *arg;
-};
-
-static void
-commit_advance(struct op *op)
-{
-	struct commit_op *c = op_owner(op, struct commit_op, op);
-	void (*cb)(struct err *, void *) = c->cb;
-	struct err *err = c->err;
-	void *arg = c->arg;
-
-	c->err = NULL;
-	op_release(op);
-	cb(err, arg);
-}
-
-static void
-commit_release(struct op *op)
-{
-	struct commit_op *c = op_owner(op, struct commit_op, op);
-
-	journal_wait_cancel(&c->wait);
-	err_free(c->err);
-	free(c);
-}
-
-static const struct op_type commit_type = { "record_commit", commit_advance, commit_release };
-
-static void
-commit_durable_cb(struct err *err, void *arg)
-{
-	struct commit_op *c = arg;
-
-	c->wait = NULL;
-	c->err = err;
-	op_wake(&c->op);
-}
-
-static struct op *
-host_commit(const struct eval_event *ev, void (*cb)(struct err *, void *), void *cbarg, void *arg)
-{
-	struct runner *r = arg;
-	struct commit_op *c = xcalloc(1, sizeof *c);
-
-	op_init(&c->op, r->controller->loop, &commit_type);
-	c->cb = cb;
-	c->arg = cbarg;
-	c->wait = journal_wait_start(r->controller->journal, append_exec(r, ev), commit_durable_cb, c);
-	if (r->events.exec != NULL)
-		r->events.exec(r, ev, r->events.arg);
-	return &c->op;
-}
-
-static const struct exec_result *
-host_known_exec(const struct digest *pkey, void *arg)
-{
-	struct runner *r = arg;
-
-	return run_knowledge_exec(r->known, pkey);
-}
-
-static const struct exec_result *
-host_known_intern(const char *url, void *arg)
-{
-	struct runner *r = arg;
-
-	return run_knowledge_intern(r->known, url);
-}
 
 /* The steps. */
 
@@ -480,7 +323,7 @@ step_eval(struct do_op *d)
 	eval_config_of(r, &a.config);
 	a.run = r->srun;
 	a.assoc = r->state.Config.cache == CACHE_OFF ? NULL : r->controller->assoc;
-	a.host = (struct eval_host){ host_note, host_commit, host_known_exec, host_known_intern, r };
+	a.host = runner_host(r);
 	d->step = D_EVALUATING;
 	r->has_stats = true;
 	r->eval = eval_start(d->op.loop, &a, runner_eval_cb, d);
@@ -620,7 +463,7 @@ step_commit(struct do_op *d)
 {
 	crash_point("run-before-snapshot");
 	d->step = D_COMMITTING;
-	d->wait = journal_wait_start(d->r->controller->journal, append_snapshot(d->r), runner_durable_cb, d);
+	d->wait = journal_wait_start(d->r->controller->journal, runner_append_snapshot(d->r), runner_durable_cb, d);
 }
 
 static void
@@ -639,12 +482,9 @@ static void
 step_note(struct do_op *d)
 {
 	struct runner *r = d->r;
-	struct record_head h = next_head(r, REC_NOTE);
-	struct buf b = BUF_INIT;
 
-	record_note(&b, &h, r->interrupt);
 	d->step = D_NOTING;
-	d->wait = journal_wait_start(r->controller->journal, append(r, &b), runner_durable_cb, d);
+	d->wait = journal_wait_start(r->controller->journal, runner_append_note(r, r->interrupt), runner_durable_cb, d);
 }
 
 /* Where a step begins. */

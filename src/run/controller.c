@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/controller.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/program.h"
+#include "base/xalloc.h"
+#include "cluster/cluster_local.h"
+#include "executor/executor_local.h"
+#include "executor/keeper_client.h"
+#include "executor/ledger.h"
+#include "pool/pool_local.h"
+#include "run/runner.h"
+#include "store/assoc_lmdb.h"
+#include "store/repo_file.h"
+#include "store/sock.h"
+
+/*
+ * Puts the rooms together. What a reader would get wrong: the order. The keeper comes before the pool
+ * (its ledger says what the host has), the journal before any run; closing goes the other way, so
+ * that what is still acknowledged finds its owner.
+ */
+struct controller_inbox {		/* a datagram socket in keeper/, for messages such as `kill` */
+	struct io io;
+	int	  fd;
+	char	 *name;
+};
+
+static void
+make_id(struct controller *c)
+{
+	uint32_t r;
+	uint64_t ms = (uint64_t)(loop_wall(c->loop) / 1000000);
+
+	loop_random(c->loop, &r, sizeof r);
+	snprintf(c->id, sizeof c->id, "%012llx%08x", (unsigned long long)(ms & 0xffffffffffff), r);
+}
+
+/* The one line of a small file of the kernel's. Gives. */
+static char *
+read_line(const char *path)
+{
+	struct buf b = BUF_INIT;
+	struct err *err = buf_read_file(&b, path, 4096);
+
+	err_free(err);
+	while (b.len > 0 && b.p[b.len - 1] == '\n')
+		b.p[--b.len] = '\0';
+	return b.len > 0 ? buf_take(&b, NULL) : xstrdup("");
+}
+
+static void
+controller_header_cb(struct buf *out, uint64_t first_seq, void *arg)
+{
+	struct controller *c = arg;
+	char *host = read_line("/proc/sys/kernel/hostname"), *boot = read_line("/proc/sys/kernel/random/boot_id");
+
+	record_header(out, first_seq, loop_wall(c->loop), c->id, host, boot);
+	free(host);
+	free(boot);
+}
+
+static struct err *
+open_journal(struct controller *c)
+{
+	char *dir = xasprintf("%s/%s", c->root.journal, c->id), *program = program_path("weir-journal");
+	struct err *err = journal_open(c->loop, dir, program, controller_header_cb, c, &c->journal);
+
+	free(dir);
+	free(program);
+	return err;
+}
+
+/* `kill <64 hex>`: ends a run as a first ^C would. Whoever can write here owns the root. */
+static void
+inbox_message(struct controller *c, const char *text, size_t n)
+{
+	struct digest run;
+	struct err *err;
+
+	if (n != 5 + DIGEST_HEX || memcmp(text, "kill ", 5) != 0)
+		return;
+	err = digest_parse(text + 5, DIGEST_HEX, &run);
+	for (struct runner *r = c->runners.first; err == NULL && r != NULL; r = runner_next(r)) {
+		if (digest_equal(runner_id(r), &run))
+			runner_interrupt(r, "killed by `weir kill`");
+	}
+	err_free(err);
+}
+
+static void
+inbox_read_cb(int what unused_arg, void *arg)
+{
+	struct controller *c = arg;
+	char text[256];
+	ssize_t n;
+
+	while ((n = recv(c->inbox->fd, text, sizeof text, MSG_DONTWAIT)) > 0)
+		inbox_message(c, text, (size_t)n);
+}
+
+static struct err *
+open_inbox(struct controller *c)
+{
+	struct controller_inbox *in = xcalloc(1, sizeof *in);
+	struct err *err;
+
+	in->fd = -1;
+	in->name = xasprintf("inbox-%s", c->id);
+	c->inbox = in;
+	err = unix_bind(c->root.keeper, in->name, SOCK_DGRAM, &in->fd);
+	if (err != NULL)
+		return err;
+	io_init(&in->io, c->loop, in->fd, "controller_inbox", inbox_read_cb, c);
+	io_want(&in->io, IO_READ);
+	return NULL;
+}
+
+static void
+close_inbox(struct controller *c)
+{
+	struct controller_inbox *in = c->inbox;
+	char *path;
+
+	if (in == NULL)
+		return;
+	io_clear(&in->io);
+	if (in->fd >= 0)
+		close(in->fd);
+	path = xasprintf("%s/%s", c->root.keeper, in->name);
+	(void)unlink(path);
+	free(path);
+	free(in->name);
+	free(in);
+	c->inbox = NULL;
+}
+
+struct err *
+controller_send_kill(const struct root *root, const char *controller, const struct digest *run)
+{
+	char *name = xasprintf("inbox-%s", controller), text[5 + DIGEST_HEX + 1];
+	struct err *err;
+	int fd = -1;
+
+	memcpy(text, "kill ", 5);
+	digest_hex(run, text + 5);
+	err = unix_connect(root->keeper, name, SOCK_DGRAM, true, &fd);
+	if (err == NULL && send(fd, text, sizeof text - 1, MSG_NOSIGNAL) < 0)
+		err = err_errno(errno, "kill", "controller %s", controller);
+	if (fd >= 0)
+		close(fd);
+	free(name);
+	return err;
+}
+
+static void
+controller_down_cb(void *arg)
+{
+	struct controller *c = arg;
+
+	keeper_client_wake(c->keeper);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/runner_priv.h"
+
+#include <stdlib.h>
+
+#include "base/xalloc.h"
+
+/*
+ * The runner's records, and its side of the evaluator's host interface. What a reader would get wrong:
+ * an event is learned when its record is appended, not when it is durable; only a crash tells the two
+ * apart, and after a crash the journal is read again.
+ */
+static struct record_head
+next_head(struct runner *r, enum record_kind kind)
+{
+	struct record_head h = { .kind = kind, .seq = journal_next_seq(r->controller->journal), .n = ++r->n, .epoch = r->epoch };
+
+	h.time = loop_wall(r->controller->loop);
+	h.run = r->state.ID;
+	return h;
+}
+
+static uint64_t
+append(struct runner *r, struct buf *payload)
+{
+	uint64_t seq = journal_append(r->controller->journal, payload->p, payload->len);
+
+	buf_release(payload);
+	return seq;
+}
+
+uint64_t
+runner_append_snapshot(struct runner *r)
+{
+	struct record_head h = next_head(r, REC_SNAPSHOT);
+	struct buf b = BUF_INIT;
+
+	run_knowledge_total(r->known, &r->state.TotalResources);
+	record_snapshot(&b, &h, &r->state);
+	return append(r, &b);
+}
+
+static uint64_t
+append_exec(struct runner *r, const struct eval_event *ev)
+{
+	struct record_head h = next_head(r, REC_EXEC);
+	struct buf b = BUF_INIT;
+	bool components = ev->kind == EV_STARTED && !run_knowledge_has_components(r->known, &ev->node->pkey);
+
+	record_exec(&b, &h, ev, components);
+	if (ev->kind == EV_ENDED && ev->result->state == ATTEMPT_OK)
+		r->results++;
+	run_knowledge_learn(r->known, ev);
+	return append(r, &b);
+}
+
+uint64_t
+runner_append_note(struct runner *r, const char *text)
+{
+	struct record_head h = next_head(r, REC_NOTE);
+	struct buf b = BUF_INIT;
+
+	record_note(&b, &h, text);
+	return append(r, &b);
+}
+
+/* The evaluator's host. */
+
+static void
+host_note(const struct eval_event *ev, void *arg)
+{
+	struct runner *r = arg;
+
+	(void)append_exec(r, ev);
+	if (r->events.exec != NULL)
+		r->events.exec(r, ev, r->events.arg);
+}
+
+struct commit_op {		/* an exec record on its way to the disk */
+	struct op	     op;
+	struct journal_wait *wait;
+	struct err	    *err;
+	void (*cb)(struct err *, void *);
+	void		    *arg;
+};
+
+static void
+commit_advance(struct op *op)
+{
+	struct commit_op *c = op_owner(op, struct commit_op, op);
+	void (*cb)(struct err *, void *) = c->cb;
+	struct err *err = c->err;
+	void *arg = c->arg;
+
+	c->err = NULL;
+	op_release(op);
+	cb(err, arg);
+}
+
+static void
+commit_release(struct op *op)
+{
+	struct commit_op *c = op_owner(op, struct commit_op, op);
+
+	journal_wait_cancel(&c->wait);
+	err_free(c->err);
+	free(c);
+}
+
+static const struct op_type commit_type = { "record_commit", commit_advance, commit_release };
+
+static void
+commit_durable_cb(struct err *err, void *arg)
+{
+	struct commit_op *c = arg;
+
+	c->wait = NULL;
+	c->err = err;
+	op_wake(&c->op);
+}
+
+static struct op *
+host_commit(const struct eval_event *ev, void (*cb)(struct err *, void *), void *cbarg, void *arg)
+{
+	struct runner *r = arg;
+	struct commit_op *c = xcalloc(1, sizeof *c);
+
+	op_init(&c->op, r->controller->loop, &commit_type);
+	c->cb = cb;
+	c->arg = cbarg;
+	c->wait = journal_wait_start(r->controller->journal, append_exec(r, ev), commit_durable_cb, c);
+	if (r->events.exec != NULL)
+		r->events.exec(r, ev, r->events.arg);
+	return &c->op;
+}
+
+static const struct exec_result *
+host_known_exec(const struct digest *pkey, void *arg)
+{
+	struct runner *r = arg;
+
+	return run_knowledge_exec(r->known, pkey);
+}
+
+static const struct exec_result *
+host_known_intern(const char *url, void *arg)
+{
+	struct runner *r = arg;
+
+	return run_knowledge_intern(r->known, url);
+}
+
+struct eval_host
+runner_host(struct runner *r)
+{
+	return (struct eval_host){ host_note, host_commit, host_known_exec, host_known_intern, r };
+}
