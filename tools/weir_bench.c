@@ -18,7 +18,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "base/program.h"
+#include "base/helper.h"
 #include "base/xalloc.h"
 
 /*

@@ -14,6 +14,7 @@
 #include <uthash.h>
 
 #include "base/log.h"
+#include "base/helper.h"
 #include "base/xalloc.h"
 #include "executor/sock.h"
 #include "loop/child.h"
@@ -72,6 +73,7 @@ struct keeper_client {
 		KEEPER_IN,		/* welcome came */
 	} state;
 	unsigned	    failures;	/* starts in a row without a welcome */
+	bool		    wanted;	/* to be had even when nothing is asked of it */
 	struct child	   *child;
 	struct timer	    retry, unheard;
 	int		    ctl, reports;
@@ -102,29 +104,6 @@ struct ask {
 static void client_connect(struct keeper_client *);
 static void client_need(struct keeper_client *);
 static void channel_flush(struct keeper_client *, struct channel *);
-
-/* Where the program lies: beside this one's file while it is not installed. */
-static char *
-find_program(void)
-{
-	char self[PATH_MAX], *path, *slash;
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-
-	if (n > 0) {
-		self[n] = '\0';
-		for (unsigned up = 0; up < 3; up++) {	/* tests lie one or two folders below the top of a build */
-			slash = strrchr(self, '/');
-			if (slash == NULL || slash == self)
-				break;
-			*slash = '\0';
-			path = xasprintf("%s/weir-keeper", self);
-			if (access(path, X_OK) == 0)
-				return path;
-			free(path);
-		}
-	}
-	return xstrdup(WEIR_LIBEXECDIR "/weir-keeper");
-}
 
 static struct keeper_call *
 call_find(struct keeper_client *c, uint64_t id)
@@ -723,7 +702,7 @@ client_connect(struct keeper_client *c)
 		err_free(err);
 		c->ctl = -1;
 		/* Nothing to wait for but questions: then nothing lives, and nobody has to be started. */
-		if (c->calls == NULL) {
+		if (c->calls == NULL && !c->wanted) {
 			while (!TAILQ_EMPTY(&c->asks))
 				ask_end(TAILQ_FIRST(&c->asks), NULL);
 			return;
@@ -744,13 +723,15 @@ client_connect(struct keeper_client *c)
 	io_init(&c->reports_io, c->loop, c->reports, "keeper_report", reports_readable_cb, c);
 	io_want(&c->reports_io, IO_READ);
 	c->state = KEEPER_GREETING;
+	c->wanted = false;
 }
 
 /* Somebody waits: have a connection, or be on the way to one. From the loop, never from inside a start. */
 static void
 client_need(struct keeper_client *c)
 {
-	if (c->state != KEEPER_OUT || (c->calls == NULL && TAILQ_EMPTY(&c->asks) && STAILQ_EMPTY(&c->out)))
+	if (c->state != KEEPER_OUT ||
+	    (c->calls == NULL && TAILQ_EMPTY(&c->asks) && STAILQ_EMPTY(&c->out) && !c->wanted))
 		return;
 	c->state = KEEPER_PAUSED;
 	timer_set(&c->retry, 1);
@@ -772,7 +753,7 @@ keeper_client_new(struct loop *loop, const struct root *root, const struct keepe
 		resources_copy(&c->options.resources, &o->resources);
 		c->options.scratch = o->scratch != NULL ? xstrdup(o->scratch) : NULL;
 	}
-	c->program = o != NULL && o->program != NULL ? xstrdup(o->program) : find_program();
+	c->program = o != NULL && o->program != NULL ? xstrdup(o->program) : helper_path("weir-keeper");
 	loop_random(loop, &random, sizeof random);
 	snprintf(c->name, sizeof c->name, "c-%016llx", (unsigned long long)random);
 	timer_init(&c->retry, loop, "keeper_retry", client_retry_cb, c);
@@ -827,6 +808,13 @@ struct loop *
 keeper_client_loop(const struct keeper_client *c)
 {
 	return c->loop;
+}
+
+void
+keeper_client_wake(struct keeper_client *c)
+{
+	c->wanted = true;
+	client_need(c);
 }
 
 pid_t

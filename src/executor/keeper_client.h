@@ -22,6 +22,7 @@ struct keeper_client;
 /* Keeps the root; copies the options (NULL: defaults). Connects when it is first needed. */
 struct keeper_client *keeper_client_new(struct loop *, const struct root *, const struct keeper_options *);
 void keeper_client_free(struct keeper_client *);	/* all calls were freed before. NULL is fine */
+void keeper_client_wake(struct keeper_client *);	/* have a keeper, also with nothing to ask of it: it runs the databases' writer */
 const struct root *keeper_client_root(const struct keeper_client *);
 struct loop *keeper_client_loop(const struct keeper_client *);
 pid_t keeper_client_pid(const struct keeper_client *);	/* of the keeper, while connected; else 0: for tests that kill it */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/program.h"
+#include "base/helper.h"
 #include "base/xalloc.h"
 #include "cluster/cluster_local.h"
 #include "executor/executor_local.h"
@@ -69,7 +69,7 @@ controller_header_cb(struct buf *out, uint64_t first_seq, void *arg)
 static struct err *
 open_journal(struct controller *c)
 {
-	char *dir = xasprintf("%s/%s", c->root.journal, c->id), *program = program_path("weir-journal");
+	char *dir = xasprintf("%s/%s", c->root.journal, c->id), *program = helper_path("weir-journal");
 	struct err *err = journal_open(c->loop, dir, program, controller_header_cb, c, &c->journal);
 
 	free(dir);
@@ -159,10 +159,116 @@ controller_send_kill(const struct root *root, const char *controller, const stru
 	return err;
 }
 
+/* The databases' writer is a child of the keeper. */
 static void
 controller_down_cb(void *arg)
 {
 	struct controller *c = arg;
 
 	keeper_client_wake(c->keeper);
+}
+
+static struct err *
+open_cluster(struct controller *c, const struct controller_config *config)
+{
+	struct resources total = RESOURCES_INIT;
+	const char *name = config->cluster != NULL ? config->cluster : "local";
+	struct err *err;
+
+	if (strcmp(name, "local") != 0)
+		return err_msg(ERR_NOT_SUPPORTED, "cluster %s: this version of weir has the cluster local only", name);
+	if (config->resources.present != 0)
+		resources_copy(&total, &config->resources);
+	else if ((err = ledger_totals(c->root.keeper, &total)) != NULL)
+		return err;
+	c->pool = pool_local_new(c->loop, c->executor, &total);
+	c->cluster = cluster_local_new(c->loop, c->pool);
+	resources_release(&total);
+	return NULL;
+}
+
+struct err *
+controller_open(struct loop *loop, const struct controller_config *config, struct controller **out)
+{
+	struct controller *c = xcalloc(1, sizeof *c);
+	struct keeper_options options = { .scratch = config->scratch, .resources = config->resources };
+	struct err *err;
+
+	c->loop = loop;
+	make_id(c);
+	if ((err = root_open(config->root, config->scratch, true, &c->root)) != NULL)
+		goto out;
+	if ((err = open_journal(c)) != NULL || (err = open_inbox(c)) != NULL)
+		goto out;
+	c->keeper = keeper_client_new(loop, &c->root, &options);
+	c->repo = repo_file_new(loop, c->root.objects, "local");
+	c->executor = executor_local_new(c->keeper, c->repo);
+	if ((err = open_cluster(c, config)) != NULL)
+		goto out;
+	c->assoc = assoc_lmdb_new(loop, &c->root);
+	assoc_lmdb_on_down(c->assoc, controller_down_cb, c);
+	c->sched = sched_new(loop, c->cluster);
+	*out = c;
+	return NULL;
+out:
+	controller_close(c);
+	return err;
+}
+
+struct flush {
+	bool done;
+};
+
+static void
+controller_flushed_cb(struct err *err, void *arg)
+{
+	struct flush *f = arg;
+
+	if (err != NULL) {
+		char *text = err_str(err);
+
+		log_error("cache: not all that was computed could be remembered: %s", text);
+		free(text);
+	}
+	err_free(err);
+	f->done = true;
+}
+
+static void
+flush_assoc(struct controller *c)
+{
+	struct flush f = { false };
+	struct op *op;
+
+	if (assoc_lmdb_npending(c->assoc) == 0)
+		return;
+	op = assoc_lmdb_flush_start(c->assoc, controller_flushed_cb, &f);
+	while (!f.done && loop_turn(c->loop, true))
+		;
+	if (!f.done)
+		op_cancel(&op);
+}
+
+void
+controller_close(struct controller *c)
+{
+	if (c == NULL)
+		return;
+	if (c->assoc != NULL)
+		flush_assoc(c);
+	if (c->sched != NULL)
+		sched_free(c->sched);
+	if (c->assoc != NULL)
+		assoc_free(c->assoc);
+	cluster_free(c->cluster);
+	pool_free(c->pool);
+	if (c->executor != NULL)
+		executor_free(c->executor);
+	if (c->repo != NULL)
+		repo_free(c->repo);
+	keeper_client_free(c->keeper);
+	close_inbox(c);
+	journal_close(c->journal);
+	root_release(&c->root);
+	free(c);
 }

@@ -24,6 +24,7 @@ struct controller {
 	struct executor	*executor;
 	struct repo	*repo;
 	struct assoc	*assoc;
+	struct pool	*pool;
 	struct cluster	*cluster;
 	struct sched	*sched;
 	/* runs of this controller, for messages from outside */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/program.h"
+#include "base/helper.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 
 #include "base/xalloc.h"
 
-/* Beside the executable first, so that a build tree runs its own helpers and never an installed weir's. */
+/* The build tree comes first, so that what is not installed never runs an installed weir's helpers. */
+#define FOLDERS_UP 3
 
 char *
 helper_path(const char *name)
@@ -16,9 +17,8 @@ helper_path(const char *name)
 	char exe[PATH_MAX], *slash, *path;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
 
-	if (n > 0) {
-		exe[n] = '\0';
-		slash = strrchr(exe, '/');
+	exe[n > 0 ? n : 0] = '\0';
+	for (int up = 0; up < FOLDERS_UP && (slash = strrchr(exe, '/')) != NULL && slash != exe; up++) {
 		*slash = '\0';
 		path = xasprintf("%s/%s", exe, name);
 		if (access(path, X_OK) == 0)

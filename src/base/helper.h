@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_BASE_HELPER_H
+#define WEIR_BASE_HELPER_H
+
+/*
+ * The path of one of weir's own helper programs (weir-keeper, weir-journal): beside the running
+ * executable or a folder or two above it (a build tree and its tests), else in the installed libexec
+ * folder. Gives; whether it is there and starts is for the caller to find out.
+ */
+char *helper_path(const char *name);
+
+#endif
