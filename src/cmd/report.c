@@ -50,7 +50,7 @@ report_forget(struct report *r)
 }
 
 void
-report_release(struct report *r)
+report_clear(struct report *r)
 {
 	report_forget(r);
 	memset(r, 0, sizeof *r);

@@ -22,7 +22,7 @@ struct report {
 	size_t	       nfailures;
 };
 void report_init(struct report *, const char *objects, const struct digest *run);
-void report_release(struct report *);
+void report_clear(struct report *);
 void report_begin(struct report *, const char *what);	/* says the id, once */
 void report_event(struct report *, const struct eval_event *);
 void report_record(struct report *, const msgpack_object *);	/* an exec record; others are passed over */

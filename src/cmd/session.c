@@ -46,7 +46,7 @@ session_close(struct session *s)
 	if (s->controller != NULL)
 		controller_close(s->controller);
 	loop_free(s->loop);
-	report_release(&s->report);
+	report_clear(&s->report);
 	err_free(s->err);
 	memset(s, 0, sizeof *s);
 }
