@@ -389,8 +389,8 @@ force_free(struct cont *c)
 
 static const struct cont_ops force_ops = { "force", true, force_call, force_free };
 
-static bool
-gives_strict(const struct flow *f)
+bool
+flow_gives_strict(const struct flow *f)
 {
 	while (f->op == FLOW_REQUIREMENTS)
 		f = f->deps[0];
@@ -410,7 +410,7 @@ flow_force(struct graph *g, struct value *value)
 
 	if (value_is_strict(value))
 		return flow_val(g, value);
-	if (f != NULL && gives_strict(f)) {
+	if (f != NULL && flow_gives_strict(f)) {
 		value_unref(value);
 		return f;
 	}

@@ -157,6 +157,8 @@ struct flow *flow_data(struct graph *, const void *, size_t, const char *ident, 
 struct flow *flow_requirements(struct graph *, const struct requirements *, struct flow *dep);
 /* A delayed or partly delayed value as one flow whose value is strict: value_subst in a continuation. Takes. */
 struct flow *flow_force(struct graph *, struct value *);
+/* Is the value that the node will have known to be strict? */
+bool flow_gives_strict(const struct flow *);
 
 const char *flow_op_name(enum flow_op);
 const char *flow_state_name(enum flow_state);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_LANG_LOWER_H
+#define WEIR_LANG_LOWER_H
+
+#include "lang/code.h"
+
+/*
+ * Lowering: from checked trees to values and flow. Evaluation is strict wherever it can be and delayed
+ * only where a flow is involved, and all waiting goes through one routine, with_values.
+ *
+ * References: an expression's value is given to the caller. with_values and what is built on it take
+ * their operands, also on failure.
+ */
+
+/* Environments: persistent lists, the newest binding first; shared. */
+struct env {
+	unsigned	      refs;
+	const struct binding *binding;
+	struct value	     *value;
+	struct env	     *next;
+};
+struct env *env_ref(struct env *);	/* NULL is the empty one */
+void env_unref(struct env *);
+void env_push(struct env **, const struct binding *, struct value *);	/* takes the value */
+struct value *env_get(const struct env *, const struct binding *);	/* borrows; the binding is there */
+
+struct regexp_cache;
+/* One instantiation: in the graph's arena, as long as its continuations. */
+struct lower {
+	struct program	    *p;
+	struct graph	    *g;
+	const char	    *dir;	/* absolute: local paths are relative to it */
+	const char	    *stack;	/* where the stack was when evaluation began */
+	struct regexp_cache *regexps;
+};
+/* Where evaluation is: borrowed, on the stack. */
+struct place {
+	struct env *env;
+	const char *ident;
+};
+
+/* `POS: text`, kind EVAL. */
+struct err *lower_err(const struct span *, const char *fmt, ...) printf_like(2, 3);
+struct src_pos lower_pos(const struct span *);
+
+/* ---- Waiting ---- */
+
+enum operand {
+	OPERAND_TOP,	/* awaited; parts of it may be delayed */
+	OPERAND_RAW,	/* taken as it is */
+	OPERAND_FORCE,	/* awaited with all its parts */
+};
+struct lower_op;
+/*
+ * v: borrowed, those that are awaited are there. Gives *out; or sets *need (and nothing else) to a flow among their
+ * delayed parts: then it is called again with that flow's value in its place.
+ */
+typedef struct err *lower_fn(struct lower *, const struct lower_op *, struct value *const *v, size_t n, struct value **out,
+    struct flow **need);
+/* An operation: name, detail, number and the piece say what it does, and are its part of a continuation's digest. */
+struct lower_op {
+	lower_fn	   *fn;
+	const char	   *name;
+	const char	   *detail;	/* or NULL; lives as long as the graph */
+	uint64_t	    number;
+	const struct expr  *expr;	/* for fn, or NULL */
+	const void	   *data;	/* for fn; told by the above, or by the piece */
+	const struct piece *piece;	/* code that fn may evaluate in place, or NULL */
+	const struct span  *span;	/* for messages */
+	struct place	    place;
+	bool		    keeps;	/* what it gives has no delayed parts if its operands have none */
+};
+must_check struct err *with_values(struct lower *, const struct lower_op *, const enum operand *, struct value **v, size_t n,
+    struct value **out);
+/* The common case: all operands alike. */
+must_check struct err *with_all(struct lower *, const struct lower_op *, enum operand, struct value **v, size_t n,
+    struct value **out);
+
+/* ---- Expressions ---- */
+
+must_check struct err *lower_expr(struct lower *, const struct expr *, const struct place *, struct value **out);
+/* All of them, into a fresh array (free); on failure none. */
+must_check struct err *lower_exprs(struct lower *, struct expr *const *, size_t n, const struct place *, struct value ***out);
+void values_unref(struct value **, size_t n);
+/* Binds a declaration's names: the environment grows. */
+must_check struct err *lower_decl(struct lower *, const struct decl *, struct place *);
+/* Takes function and arguments. */
+must_check struct err *lower_call(struct lower *, const struct span *, const struct place *, struct value *f,
+    struct value **args, size_t n, struct value **out);
+must_check struct err *lower_builtin(struct lower *, const struct expr *, const struct place *, struct value **out);
+must_check struct err *lower_binary(struct lower *, const struct expr *, const struct place *, struct value **out);
+must_check struct err *lower_unary(struct lower *, const struct expr *, const struct place *, struct value **out);
+must_check struct err *lower_compr(struct lower *, const struct expr *, const struct place *, struct value **out);
+must_check struct err *lower_switch(struct lower *, const struct expr *, const struct place *, struct value **out);
+must_check struct err *lower_exec(struct lower *, const struct expr *, const struct place *, struct value **out);
+must_check struct err *lower_make(struct lower *, const struct expr *, const struct place *, struct value **out);
+/* Takes the value, and gives it with what it asks of a cluster. */
+must_check struct err *lower_requires(struct lower *, const struct requires *, const struct place *, struct value *,
+    struct value **out);
+/* Adds lists, maps, directories; takes both. */
+must_check struct err *lower_concat(struct lower *, const struct span *, struct value *a, struct value *b, struct value **out);
+/* A list of lists, laid flat; takes the parts. */
+must_check struct err *lower_flatten(struct lower *, const struct span *, struct value **v, size_t n, struct value **out);
+/* A map from 2n operands: keys, which are forced, then values. Takes them. */
+must_check struct err *lower_map(struct lower *, const struct span *, struct value **kv, size_t n, struct value **out);
+
+/* Patterns. Takes the value; the names are added to the environment. */
+must_check struct err *lower_pat(struct lower *, const struct pat *, struct value *, struct env **);
+/* The part of a tuple; takes it. */
+must_check struct err *lower_part(struct lower *, const struct span *, struct value *tuple, size_t i, struct value **out);
+
+/* An instance of a unit. given[i] (borrowed) is the value of param i, or NULL. */
+must_check struct err *lower_unit(struct lower *, const struct unit *, struct value *const *given, struct value **out);
+
+/* ---- Functions as values ---- */
+
+struct value *closure_new(struct lower *, const struct expr *func, const struct place *);
+/* A function written in C: of the language or of a system module. */
+struct sys_func;
+struct value *sys_value(const struct sys_func *);
+/* The system function behind a value, or NULL: a closure. */
+const struct sys_func *sys_func_of(const struct value *);
+/* The code of a closure; place gets the environment of a call (owned): captured values, itself, arguments (taken). */
+const struct expr *closure_enter(const struct value *, struct value **args, struct place *);
+
+/* Inputs by URL or path, as file() and dir() give them. */
+must_check struct err *lower_intern(struct lower *, const struct span *, const char *ident, const char *url, size_t len, bool dir,
+    struct value **out);
+
+#endif
