@@ -241,7 +241,7 @@ with_values(struct lower *lo, const struct lower_op *op, const enum operand *mod
 struct err *
 with_all(struct lower *lo, const struct lower_op *op, enum operand mode, struct value **v, size_t n, struct value **out)
 {
-	enum operand few[8], *modes = n <= nitems(few) ? few : xcalloc(n, sizeof *modes);
+	enum operand few[8] = { mode }, *modes = n <= nitems(few) ? few : xcalloc(n, sizeof *modes);
 	struct err *err;
 
 	for (size_t i = 0; i < n; i++)

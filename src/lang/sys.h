@@ -30,18 +30,11 @@ const struct type *sys_type(struct program *, const struct sys_func *);
 /* Constants that are functions: file and dir. */
 extern const struct sys_func sys_const_file, sys_const_dir;
 
-/* A C string of a value of type string, or an error: it must hold no NUL. */
-struct err *sys_cstr(const struct lower_op *, const struct value *, const char *what, const char **out);
-
-/* regexp.c: the RE2 subset on PCRE2, compiled once in an instantiation. */
+/* The pattern's regular expression, compiled once in an instantiation; borrowed. */
 struct regexp;
-struct err *regexp_get(struct lower *, const struct lower_op *, const struct value *pattern, struct regexp **);
-/* Leftmost match at or after `from`: offsets of the match and its groups (ngroups + 1 pairs), or none. */
-struct err *regexp_match(const struct lower_op *, struct regexp *, const char *s, size_t len, size_t from, const size_t **ovector);
-size_t regexp_ngroups(const struct regexp *);
-int    regexp_group_named(const struct regexp *, const char *name, size_t len);	/* -1: none */
-void   regexp_cache_free(void *);
-/* Is the text in the subset? NULL, or what is not (free). */
-char  *regexp_refuse(const char *, size_t);
+must_check struct err *sys_regexp_get(struct lower *, const struct lower_op *, const struct value *pattern, struct regexp **);
+void regexp_cache_free(void *);
+/* `POS: TEXT` of an error that is not an evaluation's own; takes it. */
+struct err *sys_err(const struct lower_op *, struct err *);
 
 #endif
