@@ -94,22 +94,16 @@ add_failure(struct report *r)
 	return &r->failures[r->nfailures++];
 }
 
-/* Why an attempt failed: what its runtime says, and the command's exit status where that is not in it. */
+/* Why an attempt failed: in its runtime's words, else by its exit status. */
 static char *
 failure_text(const struct exec_result *res)
 {
-	char *why = err_str(res->err);
-	struct buf status = BUF_INIT, out = BUF_INIT;
+	struct buf status = BUF_INIT;
 
+	if (res->err != NULL)
+		return err_str(res->err);
 	status_text(res->status, &status);
-	buf_addstr(&out, why);
-	if (res->status > 0 && strstr(why, buf_str(&status)) == NULL)
-		buf_addf(&out, "%s%s", out.len > 0 ? ": " : "", buf_str(&status));
-	if (out.len == 0)
-		buf_addstr(&out, buf_str(&status));
-	buf_release(&status);
-	free(why);
-	return buf_take(&out, NULL);
+	return buf_take(&status, NULL);
 }
 
 void

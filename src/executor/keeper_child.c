@@ -145,7 +145,7 @@ attempt_bury(struct keeper *k, int key_fd, const struct ledger_row *row, struct 
 	m->claim = (struct exec_claim){ .run = row->run, .try_ = row->try_, .retry = row->retry };
 	m->ident = xstrdup(row->ident);
 	m->result = (struct exec_result){ .state = ATTEMPT_LOST, .attempt = row->attempt, .status = -1,
-		.host = xstrdup(k->env.host) };
+		.host = xstrdup(k->env.host), .owner = row->run };
 	m->result.usage.queued = row->queued;
 	m->result.usage.started = row->started;
 	m->result.usage.ended = host_wall();

@@ -267,7 +267,7 @@ static void
 slot_run(struct slot *s)
 {
 	s->result = (struct exec_result){ .state = ATTEMPT_LOST, .attempt = s->attempt, .status = -1,
-		.isolated = s->rt.isolated, .host = xstrdup(s->env->host) };
+		.isolated = s->rt.isolated, .host = xstrdup(s->env->host), .owner = s->req.config.claim.run };
 	s->result.usage.queued = host_wall();
 	slot_attempt(s);
 	if (!s->told)

@@ -65,7 +65,7 @@ exec_result_mpk(const struct exec_result *r, struct mpk_w *w)
 {
 	const struct exec_usage *u = &r->usage;
 
-	mpk_map(w, 17);
+	mpk_map(w, 18);
 	mpk_key(w, "state"), mpk_str(w, attempt_state_name(r->state));
 	mpk_key(w, "attempt"), mpk_u64(w, r->attempt);
 	mpk_key(w, "status"), mpk_i64(w, r->status);
@@ -87,6 +87,7 @@ exec_result_mpk(const struct exec_result *r, struct mpk_w *w)
 	mpk_key(w, "log_sizes"), mpk_array(w, 2), mpk_u64(w, r->out_size), mpk_u64(w, r->err_size);
 	mpk_key(w, "host"), mpk_str(w, r->host);
 	mpk_key(w, "isolated"), mpk_bool(w, r->isolated);
+	mpk_key(w, "owner"), mpk_digest(w, &r->owner);
 }
 
 static void
@@ -147,6 +148,7 @@ exec_result_from_mpk(const msgpack_object *o, struct exec_result *out)
 	result_logs_from_mpk(o, &r);
 	r.host = mpk_get_strdup(o, "host");
 	mpk_get_bool(o, "isolated", &r.isolated);
+	mpk_get_digest(o, "owner", &r.owner);
 	*out = r;
 	return NULL;
 }

@@ -150,9 +150,13 @@ def rfc3339(s, ns):
 
 
 def records(folder):
-    """Every record of one controller once: what was sent again has a seq that was seen."""
+    """Every record of one controller, or of one segment, once: what was sent again has a seq that was seen."""
     last = 0
-    names = [n for n in os.listdir(folder) if n.endswith(".wal") and n[:-4].isdigit()]
+    if os.path.isfile(folder):
+        folder, names = os.path.split(folder)
+        names = [names]
+    else:
+        names = [n for n in os.listdir(folder) if n.endswith(".wal") and n[:-4].isdigit()]
     for name in sorted(names, key=lambda n: int(n[:-4])):
         with open(os.path.join(folder, name), "rb") as f:
             data = f.read()
