@@ -327,7 +327,8 @@ spawn_prepare(struct spawn *s, const struct runtime *r, const struct exec_config
 	size_t n = 0;
 
 	memset(s, 0, sizeof *s);
-	snprintf(path, sizeof path, "%s/tmp", r->work);
+	/* By the path that the command sees: by ours, ../arg would not be read-only. */
+	snprintf(path, sizeof path, "%s/tmp", r->seen);
 	s->cwd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->cwd < 0)
 		return err_errno(errno, "open", "%s", path);
