@@ -156,6 +156,7 @@ take_record(struct builder *b, const struct run_record *rec)
 		take_input(b->v, &r);
 	} else if (err == NULL) {
 		take_exec(b, &r, rec->head.time);
+		(void)mpk_get_u64(mpk_root(&doc), "noutputs", &exec_of(b, &r.node)->noutputs);
 		if (r.components.n > 0) {	/* moved over: the record's are ours to keep */
 			struct exec_view *x = exec_of(b, &r.node);
 
