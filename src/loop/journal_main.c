@@ -277,7 +277,8 @@ main(int argc, char **argv)
 	struct stat st;
 	bool more;
 
-	if (argc != 2 || fstat(0, &st) == -1 || !S_ISDIR(st.st_mode) || fstat(SOCK, &st) == -1 || !S_ISSOCK(st.st_mode)) {
+	if (argc != 2 || fstat(0, &st) == -1 || !S_ISDIR(st.st_mode) || fstat(SOCK, &st) == -1 ||
+	    !S_ISSOCK(st.st_mode)) {
 		fprintf(stderr, "weir-journal: started by weir, not by hand\n");
 		return 2;
 	}

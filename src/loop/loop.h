@@ -22,10 +22,10 @@ void loop_run(struct loop *);
 void loop_stop(struct loop *);			/* loop_run returns after this turn */
 /* One turn; block: may wait for an event. Returns false when nothing is left that could wake the loop. */
 bool loop_turn(struct loop *, bool block);
-size_t loop_nlive(const struct loop *);		/* operations alive; with timers, ios and children set: for tests of emptiness */
+size_t loop_nlive(const struct loop *);		/* operations alive, timers set, ios wanted: for tests of emptiness */
 void loop_report_live(const struct loop *);	/* logs each thing alive, by name */
 
-int64_t loop_now(const struct loop *);		/* monotonic ns, fixed during a turn's callbacks, running between turns */
+int64_t loop_now(const struct loop *);		/* monotonic ns: fixed during a turn, running between turns */
 int64_t loop_wall(const struct loop *);		/* wall clock, ns since 1970 */
 void    loop_random(struct loop *, void *, size_t);	/* from the kernel, or from the simulator's seed */
 void    loop_seed(struct loop *, uint64_t);	/* from now on loop_random is a deterministic stream */

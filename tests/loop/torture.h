@@ -38,11 +38,12 @@ struct torture;
 struct torture_spec {
 	const char *name;
 	bool	    real_clock;		/* real children and descriptors need it */
-	void (*setup)(struct torture *);	/* makes t->world; what lives in the loop after it does not count. May be NULL */
+	/* All but make and cancel may be NULL. */
+	void (*setup)(struct torture *);	/* makes t->world; what lives in the loop after it does not count */
 	void (*make)(struct torture *);		/* starts the operation */
 	void (*cancel)(struct torture *);	/* cancels it */
-	void (*check)(struct torture *);	/* after the callback: is t->err right for t->fault_at and t->fault_kind? May be NULL */
-	void (*teardown)(struct torture *);	/* frees t->world; the loop must be empty after it. May be NULL */
+	void (*check)(struct torture *);	/* after the callback: is t->err right for fault_at and fault_kind? */
+	void (*teardown)(struct torture *);	/* frees t->world; the loop must be empty after it */
 };
 struct torture {
 	const struct torture_spec *spec;
