@@ -173,6 +173,28 @@ test_waits_for_free(void **state unused_arg)
 	resources_release(&part);
 }
 
+/* Room that is made while the pool is being asked is not overlooked, at whichever turn. */
+static void
+test_room_meanwhile(void **state unused_arg)
+{
+	for (int turns = 0; turns < 8; turns++) {
+		struct got g = { false };
+		struct alloc *a = allocate(1, 1);
+		int64_t before = loop_now(loop);
+
+		start(&g, 1, 1);
+		test_turns(loop, turns);
+		assert_ok(sync_free(a));
+		test_until(loop, &g.done);
+		assert_ok(g.err);
+		assert_true(loop_now(loop) - before < MILLIS(500));
+		assert_ok(sync_free(g.alloc));
+		alloc_drop(a);
+		alloc_drop(g.alloc);
+		free(g.what);
+	}
+}
+
 static void
 test_waits_for_lapse(void **state unused_arg)
 {
@@ -372,6 +394,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_whole_offer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exhausted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waits_for_free, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waits_for_lapse, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_by_name, setup, teardown),
