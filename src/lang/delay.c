@@ -172,7 +172,7 @@ make_node(struct lower *lo, const struct lower_op *op, struct value **v, size_t 
 {
 	struct waiting *w = waiting_new(lo, op, v, n, need);
 	size_t most = n + w->ncaptured + 1;
-	struct making m = { .lo = lo, .strict = op->keeps && need == NULL };
+	struct making m = { .lo = lo, .strict = op->gives == GIVES_LIKE && need == NULL };
 	struct src_pos pos = lower_pos(op->span);
 	struct digest own;
 	struct flow *f;
@@ -194,7 +194,7 @@ make_node(struct lower *lo, const struct lower_op *op, struct value **v, size_t 
 		add_value(&m, w->v[n + i]);
 	if (need != NULL)
 		add_dep(&m, need);
-	w->cont.ops = m.strict ? &waiting_strict_ops : &waiting_ops;
+	w->cont.ops = m.strict || op->gives == GIVES_STRICT ? &waiting_strict_ops : &waiting_ops;
 	w1_final(&m.w, &own);
 	f = flow_k(lo->g, &own, m.deps, m.ndeps, m.captured, m.ncaptured, &w->cont, op->place.ident, &pos);
 	free(m.deps);

@@ -135,7 +135,7 @@ static struct err *
 lower_field(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
 	struct lower_op op = { .fn = field_fn, .name = "field", .detail = e->name, .span = &e->span, .place = *place,
-		.keeps = true };
+		.gives = GIVES_LIKE };
 	struct value *v;
 	struct err *err = lower_expr(lo, e->a, place, &v);
 
@@ -182,7 +182,7 @@ index_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 static struct err *
 lower_index(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
-	struct lower_op op = { .fn = index_fn, .name = "index", .span = &e->span, .place = *place, .keeps = true };
+	struct lower_op op = { .fn = index_fn, .name = "index", .span = &e->span, .place = *place, .gives = GIVES_LIKE };
 	struct value *v[2];
 	struct err *err = lower_expr(lo, e->a, place, &v[0]);
 

@@ -68,7 +68,11 @@ struct lower_op {
 	const struct piece *piece;	/* code that fn may evaluate in place, or NULL */
 	const struct span  *span;	/* for messages */
 	struct place	    place;
-	bool		    keeps;	/* what it gives has no delayed parts if its operands have none */
+	enum {			/* what is known of the value it gives */
+		GIVES_ANY,
+		GIVES_LIKE,	/* no delayed parts if its operands have none */
+		GIVES_STRICT,	/* no delayed parts */
+	} gives;
 };
 must_check struct err *with_values(struct lower *, const struct lower_op *, const enum operand *, struct value **v, size_t n,
     struct value **out);

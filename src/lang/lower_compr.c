@@ -141,7 +141,7 @@ flatten_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, st
 struct err *
 lower_flatten(struct lower *lo, const struct span *span, struct value **v, size_t n, struct value **out)
 {
-	struct lower_op op = { .fn = flatten_fn, .name = "flatten", .span = span, .keeps = true };
+	struct lower_op op = { .fn = flatten_fn, .name = "flatten", .span = span, .gives = GIVES_LIKE };
 
 	return with_all(lo, &op, OPERAND_TOP, v, n, out);
 }

@@ -367,7 +367,8 @@ image_is_there(const struct expr *e, struct value *const *v)
 struct err *
 lower_exec(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
-	struct lower_op op = { .fn = exec_fn, .name = "exec", .expr = e, .span = &e->span, .place = { NULL, place->ident } };
+	struct lower_op op = { .fn = exec_fn, .name = "exec", .expr = e, .span = &e->span, .place = { NULL, place->ident },
+		.gives = GIVES_STRICT };
 	size_t n = e->ndecls + count_inserted(e);
 	struct value **v = xcalloc(n + 1, sizeof *v);
 	enum operand *modes = xcalloc(n + 1, sizeof *modes);

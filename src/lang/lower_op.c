@@ -174,7 +174,7 @@ concat_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, str
 struct err *
 lower_concat(struct lower *lo, const struct span *span, struct value *a, struct value *b, struct value **out)
 {
-	struct lower_op op = { .fn = concat_fn, .name = "concat", .span = span, .keeps = true };
+	struct lower_op op = { .fn = concat_fn, .name = "concat", .span = span, .gives = GIVES_LIKE };
 	struct value *v[2] = { a, b };
 
 	return with_all(lo, &op, OPERAND_TOP, v, 2, out);
@@ -184,16 +184,18 @@ static struct err *
 arith_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
     struct flow **need unused_arg)
 {
-	int c;
-
 	switch (op->expr->op) {
 	case OP_LT:
+		*out = value_bool(value_cmp(v[0], v[1]) < 0);
+		return NULL;
 	case OP_GT:
+		*out = value_bool(value_cmp(v[0], v[1]) > 0);
+		return NULL;
 	case OP_LE:
+		*out = value_bool(value_cmp(v[0], v[1]) <= 0);
+		return NULL;
 	case OP_GE:
-		c = value_cmp(v[0], v[1]);
-		*out = value_bool(op->expr->op == OP_LT ? c < 0 : op->expr->op == OP_GT ? c > 0 : op->expr->op == OP_LE ? c <= 0 :
-											       c >= 0);
+		*out = value_bool(value_cmp(v[0], v[1]) >= 0);
 		return NULL;
 	default:
 		break;
@@ -349,7 +351,7 @@ struct err *
 lower_binary(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
 	static const enum operand top[] = { OPERAND_TOP, OPERAND_TOP }, seq[] = { OPERAND_FORCE, OPERAND_RAW };
-	struct lower_op op = { .name = "operator", .expr = e, .span = &e->span, .place = { NULL, place->ident }, .keeps = true };
+	struct lower_op op = { .name = "operator", .expr = e, .span = &e->span, .place = { NULL, place->ident } };
 	struct value *v[2];
 	struct err *err;
 
@@ -364,6 +366,7 @@ lower_binary(struct lower *lo, const struct expr *e, const struct place *place, 
 	if (e->op == OP_ADD && (e->type->kind == TYPE_LIST || e->type->kind == TYPE_MAP || e->type->kind == TYPE_DIR))
 		return lower_concat(lo, &e->span, v[0], v[1], out);
 	op.fn = e->op == OP_SEQ ? seq_fn : e->op == OP_EQ || e->op == OP_NE ? equal_fn : arith_fn;
+	op.gives = e->op == OP_SEQ ? GIVES_LIKE : GIVES_STRICT;
 	if (value_is_strict(v[0]) && value_is_strict(v[1]))
 		op.detail = op_text(e->op);
 	else
@@ -402,7 +405,7 @@ struct err *
 lower_unary(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
 	struct lower_op op = { .fn = unary_fn, .name = "unary", .detail = op_text(e->op), .expr = e, .span = &e->span,
-		.place = { NULL, place->ident }, .keeps = true };
+		.place = { NULL, place->ident }, .gives = GIVES_STRICT };
 	struct value *v;
 	struct err *err = lower_expr(lo, e->a, place, &v);
 

@@ -75,7 +75,7 @@ step_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *co
 static struct err *
 take_step(struct lower *lo, const struct span *span, struct value *v, uint64_t number, const char *detail, struct value **out)
 {
-	struct lower_op op = { .fn = step_fn, .name = "path", .detail = detail, .number = number, .span = span, .keeps = true };
+	struct lower_op op = { .fn = step_fn, .name = "path", .detail = detail, .number = number, .span = span, .gives = GIVES_LIKE };
 
 	return with_all(lo, &op, OPERAND_TOP, &v, 1, out);
 }

@@ -334,14 +334,14 @@ check_required(const struct program *p, const struct param_set *set)
 		one = can_be_flag(param->type) ? err_msg(ERR_INVALID, "missing mandatory flag -%s", param->name) :
 						 unsupported(param);
 		text = err_str(one);
-		buf_addf(&b, "%s%s", n++ ? "\n\t" : "", text);
+		buf_addf(&b, "%s%s", n++ ? "; " : "", text);
 		free(text);
 		err_free(one);
 	}
 	if (n == 1)
 		err = err_msg(ERR_INVALID, "%s", buf_str(&b));
 	else if (n > 1)
-		err = err_msg(ERR_INVALID, "flag errors:\n\t%s", buf_str(&b));
+		err = err_msg(ERR_INVALID, "flag errors: %s", buf_str(&b));
 	buf_release(&b);
 	return err;
 }
