@@ -28,8 +28,9 @@ struct exec_local {
 	struct exec	  exec;
 	struct executor_local *executor;
 	struct keeper_call *call;	/* owned; NULL once it is over */
-	enum attempt_state state;
-	bool		  taken, attached;
+	enum attempt_state state, announced;	/* as reported; as on_state was told */
+	struct timer	  announce;
+	bool		  taken, attached, given;	/* given: put was answered */
 	unsigned	  attempt;
 	int64_t		  started;	/* wall clock: when it was reported to run; 0: not yet */
 	bool		  over;
@@ -59,6 +60,7 @@ exec_local_free(struct exec *exec)
 	/* Operations on it were cancelled before; one that is about to end finds nobody. */
 	TAILQ_FOREACH(l, &e->listeners, link)
 		l->exec = NULL;
+	timer_clear(&e->announce);
 	keeper_call_free(e->call);
 	if (e->over && e->err == NULL)
 		exec_result_release(&e->result);
@@ -83,11 +85,23 @@ exec_refused(struct exec_local *e, struct err *err)
 	e->result = (struct exec_result){ .state = ATTEMPT_LOST, .attempt = e->attempt, .status = -1, .err = err };
 }
 
+/* An exec often runs before its put is answered: the owner, who could not listen yet, is told afterwards. */
+static void
+exec_announce_cb(void *arg)
+{
+	struct exec_local *e = arg;
+
+	if (e->announced == e->state || e->over)
+		return;
+	e->announced = e->state;
+	if (e->exec.on_state != NULL)
+		e->exec.on_state(e->state, e->exec.on_state_arg);
+}
+
 static void
 exec_report_cb(struct report *r, struct err *err, void *arg)
 {
 	struct exec_local *e = arg;
-	struct exec *exec = &e->exec;
 
 	if (r != NULL && r->kind != REPORT_DONE && r->kind != REPORT_REFUSED) {
 		e->attached = r->attached;
@@ -97,8 +111,8 @@ exec_report_cb(struct report *r, struct err *err, void *arg)
 			e->state = r->state;
 			if (e->state == ATTEMPT_RUNNING)
 				e->started = loop_wall(e->executor->executor.loop);
-			if (exec->on_state != NULL)
-				exec->on_state(e->state, exec->on_state_arg);
+			if (e->given)
+				exec_announce_cb(e);
 		}
 		listeners_wake(e);
 		return;
@@ -163,6 +177,8 @@ put_finish(struct listener *l)
 		cb(NULL, err, arg);
 		return;
 	}
+	e->given = true;
+	timer_set(&e->announce, 1);
 	cb(&e->exec, NULL, arg);
 }
 
@@ -319,6 +335,7 @@ exec_local_new(struct executor_local *x, const struct digest *key)
 	e->exec.ops = &exec_local_ops;
 	e->exec.key = *key;
 	e->executor = x;
+	timer_init(&e->announce, x->executor.loop, "exec_announce", exec_announce_cb, e);
 	TAILQ_INIT(&e->listeners);
 	return e;
 }

@@ -120,6 +120,8 @@ keeper_reap(struct keeper *k)
 		c->retry = host_mono() - c->born < CHILD_PAUSE ? host_mono() + CHILD_PAUSE : 0;
 		c->pid = 0;
 		c->draining = c->kind == CHILD_SLOT;
+		if (c->kind != CHILD_DB)
+			keeper_say_again(k, c->kind == CHILD_INTERN);
 	}
 }
 

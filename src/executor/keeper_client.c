@@ -445,6 +445,29 @@ client_answer(struct keeper_client *c, const msgpack_object *o, bool end)
 	}
 }
 
+/*
+ * A worker died with, perhaps, a request in its hand that it had not answered. Sent twice is harmless: the
+ * second finds the attempt of the first. An intern has no attempt, so also one that was taken may be lost.
+ */
+static void
+client_again(struct keeper_client *c, const msgpack_object *o)
+{
+	struct channel *ch;
+	struct keeper_call *call, *next;
+	bool interns = false;
+
+	mpk_get_bool(o, "interns", &interns);
+	ch = interns ? &c->interns : &c->commands;
+	HASH_ITER(hh, c->calls, call, next) {
+		if (call->channel != ch || !(call->state == CALL_SENT || (interns && call->state == CALL_TAKEN)))
+			continue;
+		ch->untaken -= call->state == CALL_SENT;
+		call->state = CALL_QUEUED;
+		TAILQ_INSERT_TAIL(&ch->queue, call, queue);
+	}
+	channel_flush(c, ch);
+}
+
 static struct err *
 channel_open(struct keeper_client *c, struct channel *ch, void (*writable)(int, void *))
 {
@@ -520,6 +543,8 @@ client_message(struct keeper_client *c, int passed)
 		client_welcome(c, o);
 	else if (strcmp(kind, "attempt") == 0 || strcmp(kind, "end") == 0)
 		client_answer(c, o, kind[0] == 'e');
+	else if (strcmp(kind, "again") == 0)
+		client_again(c, o);
 	else
 		reported = (err = report_decode(o, &r)) == NULL;
 	mpk_doc_release(&doc);

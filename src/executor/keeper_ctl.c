@@ -58,6 +58,24 @@ keeper_conn_write(struct conn *c)
 }
 
 void
+keeper_say_again(struct keeper *k, bool interns)
+{
+	struct buf b = BUF_INIT;
+	struct conn *c;
+	struct mpk_w w;
+
+	mpk_w_init(&w, &b);
+	mpk_map(&w, 2);
+	mpk_key(&w, "r"), mpk_str(&w, "again");
+	mpk_key(&w, "interns"), mpk_bool(&w, interns);
+	TAILQ_FOREACH(c, &k->conns, link) {
+		if (c->who != NULL)
+			conn_send(c, &b, -1);
+	}
+	buf_release(&b);
+}
+
+void
 keeper_accept(struct keeper *k)
 {
 	struct conn *c;

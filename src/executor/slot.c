@@ -280,6 +280,21 @@ slot_run(struct slot *s)
 	s->dir = -1;
 }
 
+static void
+slot_tell_manifest(struct slot *s, struct attempt_found *f)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof path, "%u/manifest", f->n);
+	fd = openat(s->key_fd, path, O_RDONLY | O_CLOEXEC);
+	f->manifest.result.attempt = f->n;
+	keeper_report_over(s->env, &s->req.from, 1, &s->req.config.key, &f->manifest.result, fd);
+	if (fd >= 0)
+		close(fd);
+	manifest_release(&f->manifest);
+}
+
 /* An attempt of before answers: tells its result, or who will tell it. */
 static bool
 slot_attach(struct slot *s, struct attempt_found *f)
@@ -295,18 +310,7 @@ slot_attach(struct slot *s, struct attempt_found *f)
 		return true;
 	}
 	slot_report(s, REPORT_TAKEN, f->manifest.result.state, true);
-	f->manifest.result.attempt = f->n;
-	{
-		char path[32];
-		int fd;
-
-		snprintf(path, sizeof path, "%u/manifest", f->n);
-		fd = openat(s->key_fd, path, O_RDONLY | O_CLOEXEC);
-		keeper_report_over(s->env, &s->req.from, 1, &s->req.config.key, &f->manifest.result, fd);
-		if (fd >= 0)
-			close(fd);
-	}
-	manifest_release(&f->manifest);
+	slot_tell_manifest(s, f);
 	return true;
 }
 
@@ -315,6 +319,7 @@ static struct err *
 slot_claim(struct slot *s, const struct buf *message, bool *run)
 {
 	const struct exec_config *c = &s->req.config;
+	struct ledger_sub subs[LEDGER_SUBS];
 	struct attempt_found f;
 	struct err *err;
 	bool fresh;
@@ -328,10 +333,12 @@ slot_claim(struct slot *s, const struct buf *message, bool *run)
 			err = err_msg(ERR_TEMPORARY, "too many controllers wait for this exec");
 	} else {
 		s->attempt = f.n;
+		/* The row first: if we die from here on, whoever waits is told. */
+		ledger_open(s->env->ledger, s->n, c, f.n, &s->req.from);
 		err = attempt_create(s->key_fd, f.n, message->p, message->len, &s->dir);
-		if (err == NULL)
-			ledger_open(s->env->ledger, s->n, c, f.n, &s->req.from);
 		*run = err == NULL;
+		if (err != NULL)
+			ledger_close(s->env->ledger, s->n, subs);
 	}
 	attempt_key_unlock(s->key_fd);
 	return err;

@@ -265,6 +265,23 @@ keeper_pid(struct world *w)
 	return keeper_client_pid(w->client);
 }
 
+bool
+process_gone(pid_t pid)
+{
+	char path[40], text[256] = "", *p;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return true;
+	if (fgets(text, sizeof text, f) == NULL)
+		text[0] = '\0';
+	fclose(f);
+	p = strrchr(text, ')');
+	return p == NULL || p[2] == 'Z' || p[2] == 'X';	/* init may be slow to reap */
+}
+
 size_t
 children_of(pid_t parent, pid_t *out, size_t max)
 {

@@ -1,0 +1,770 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+
+#include "executor/proctree.h"
+#include "tests/executor/keepertest.h"
+
+/* test_keeper: which attempt answers a put, who ends what, and every death: worker, keeper, controller. */
+
+static struct exec_claim
+claim_of(char run, uint32_t try_, uint32_t retry, bool join)
+{
+	struct exec_claim c = { .epoch = 1, .try_ = try_, .retry = retry, .join = join };
+
+	memset(c.run.b, run, sizeof c.run.b);
+	return c;
+}
+
+/* Puts key for a claim; expects this attempt, attached or not, and this end. */
+static void
+check_put(struct world *w, const struct digest *key, const char *cmd, struct exec_claim claim, unsigned attempt,
+    bool attached, enum attempt_state state)
+{
+	struct spec s = { .cmd = cmd, .key = *key, .claim = claim };
+	struct running g;
+
+	run(w, &s, &g);
+	assert_null(g.err);
+	assert_int_equal(g.result.state, state);
+	assert_int_equal(g.result.attempt, attempt);
+	assert_int_equal(g.result.attached, attached);
+	drop(&g);
+}
+
+static void
+test_claims_over(void **state unused_arg)
+{
+	struct world w;
+	struct digest k;
+
+	world_open(&w, NULL);
+	/* A success answers its run whatever it says, another run only if that may join. */
+	key_of(&w, &k);
+	check_put(&w, &k, "true", claim_of('a', 0, 0, false), 1, false, ATTEMPT_OK);
+	check_put(&w, &k, "true", claim_of('a', 0, 0, false), 1, true, ATTEMPT_OK);
+	check_put(&w, &k, "true", claim_of('a', 1, 2, false), 1, true, ATTEMPT_OK);
+	check_put(&w, &k, "true", claim_of('b', 0, 0, true), 1, true, ATTEMPT_OK);
+	check_put(&w, &k, "true", claim_of('b', 0, 0, false), 2, false, ATTEMPT_OK);
+	check_put(&w, &k, "true", claim_of('c', 0, 0, true), 2, true, ATTEMPT_OK);
+	check_put(&w, &k, "true", claim_of('a', 0, 0, false), 1, true, ATTEMPT_OK);
+	/* A failure stands for its (try, retry) in its run, and for nobody else. */
+	key_of(&w, &k);
+	check_put(&w, &k, "false", claim_of('a', 0, 0, true), 1, false, ATTEMPT_FAILED);
+	check_put(&w, &k, "false", claim_of('a', 0, 0, true), 1, true, ATTEMPT_FAILED);
+	check_put(&w, &k, "false", claim_of('a', 0, 1, true), 2, false, ATTEMPT_FAILED);
+	check_put(&w, &k, "false", claim_of('a', 1, 0, true), 3, false, ATTEMPT_FAILED);
+	check_put(&w, &k, "false", claim_of('a', 0, 1, true), 2, true, ATTEMPT_FAILED);
+	check_put(&w, &k, "false", claim_of('b', 0, 0, true), 4, false, ATTEMPT_FAILED);
+	world_close(&w);
+}
+
+static void
+test_success_without_objects(void **state unused_arg)
+{
+	struct spec s = { .cmd = "echo x > %s", .holes = { OUT(0) }, .nholes = 1, .outputs = { { "out", false } }, .noutputs = 1,
+		.claim = claim_of('a', 0, 0, false) };
+	struct world w;
+	struct running g;
+	char path[4096];
+
+	world_open(&w, NULL);
+	run(&w, &s, &g);
+	object_path(w.root.objects, &output_file(&g, 0, ".")->id, path, sizeof path);
+	drop(&g);
+	assert_int_equal(unlink(path), 0);
+	run(&w, &s, &g);
+	assert_int_equal(g.result.attempt, 2);
+	assert_false(g.result.attached);
+	assert_int_equal(access(path, F_OK), 0);
+	drop(&g);
+	world_close(&w);
+}
+
+/* An exec that makes path when it begins, and runs until its gate is lifted. */
+struct gate {
+	char *path, *lifted, *cmd;
+};
+
+static void
+gate_open(struct world *w, struct gate *g)
+{
+	static unsigned n;
+
+	g->path = xasprintf("%s/gate-%u", w->dir, n++);
+	g->lifted = xasprintf("%s.lifted", g->path);
+	g->cmd = xasprintf("touch %s; until test -e %s; do sleep 0.02; done", g->path, g->lifted);
+}
+
+static void
+gate_lift(struct gate *g)
+{
+	write_file(g->lifted, "", 0);
+}
+
+static void
+gate_free(struct gate *g)
+{
+	free(g->path);
+	free(g->lifted);
+	free(g->cmd);
+}
+
+static void
+test_claims_living(void **state unused_arg)
+{
+	struct running first, same, other, joins;
+	struct gate gate;
+	struct world w;
+
+	world_open(&w, NULL);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
+	start(&w, &s, &first);
+	until_file(&w, gate.path);
+	s.claim = claim_of('a', 3, 1, false);
+	start(&w, &s, &same);
+	started(&w, &same);
+	s.claim = claim_of('b', 0, 0, true);
+	start(&w, &s, &joins);
+	started(&w, &joins);
+	s.claim = claim_of('c', 0, 0, false);
+	start(&w, &s, &other);
+	until_state(&w, &other, ATTEMPT_RUNNING);
+	gate_lift(&gate);
+	finish(&w, &first);
+	finish(&w, &same);
+	finish(&w, &joins);
+	finish(&w, &other);
+	assert_int_equal(first.result.attempt, 1);
+	assert_false(first.result.attached);
+	assert_int_equal(same.result.attempt, 1);
+	assert_true(same.result.attached);
+	assert_int_equal(joins.result.attempt, 1);
+	assert_true(joins.result.attached);
+	assert_int_equal(other.result.attempt, 2);
+	assert_false(other.result.attached);
+	drop(&first);
+	drop(&same);
+	drop(&joins);
+	drop(&other);
+	gate_free(&gate);
+	world_close(&w);
+}
+
+static void
+test_epochs(void **state unused_arg)
+{
+	struct spec s = { .cmd = "true", .claim = claim_of('a', 0, 0, false) };
+	struct world w;
+	struct running g;
+
+	world_open(&w, NULL);
+	s.claim.epoch = 2;
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	s.claim.epoch = 1;
+	s.key = (struct digest){ { 0 } };
+	run(&w, &s, &g);
+	assert_null(g.exec);
+	assert_true(err_is(g.err, ERR_PRECONDITION));
+	assert_failed(&g, ATTEMPT_LOST, "run:61616161 was taken over: epoch 1 is older than 2");
+	drop(&g);
+	s.claim = claim_of('b', 0, 0, false);
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	world_close(&w);
+}
+
+static void
+test_kill(void **state unused_arg)
+{
+	struct running g, other;
+	struct gate gate;
+	struct world w;
+
+	world_open(&w, NULL);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
+	start(&w, &s, &g);
+	until_file(&w, gate.path);
+	exec_kill(g.exec);
+	finish(&w, &g);
+	assert_failed(&g, ATTEMPT_LOST, "killed");
+	assert_true(err_is(g.result.err, ERR_CANCELED));
+	drop(&g);
+	/* What was killed answers nobody: the next put runs. */
+	unlink(gate.path);
+	start(&w, &s, &g);
+	until_file(&w, gate.path);
+	s.claim = claim_of('b', 0, 0, true);
+	start(&w, &s, &other);
+	started(&w, &other);
+	/* The first leaves: the other still waits for it, so it lives. */
+	exec_kill(g.exec);
+	finish(&w, &g);
+	assert_failed(&g, ATTEMPT_LOST, "killed");
+	assert_false(other.done);
+	gate_lift(&gate);
+	finish(&w, &other);
+	assert_failed(&other, ATTEMPT_OK, "");
+	assert_int_equal(other.result.attempt, 2);
+	drop(&g);
+	drop(&other);
+	gate_free(&gate);
+	world_close(&w);
+}
+
+/* Killed before anybody has heard of it, and while it waits behind others. */
+static void
+test_kill_early(void **state unused_arg)
+{
+	struct keeper_options o = { .slots = 4 };
+	struct running g, busy[2], waits;
+	struct gate gate;
+	struct world w;
+
+	resources_set(&o.resources, "mem", 1 << 30);
+	resources_set(&o.resources, "cpu", 1);
+	world_open(&w, &o);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .cpu = 1 };
+	start(&w, &s, &busy[0]);
+	until_file(&w, gate.path);
+	struct spec t = { .cmd = "true", .cpu = 1 };
+	start(&w, &t, &waits);
+	started(&w, &waits);
+	assert_false(waits.done);
+	exec_kill(waits.exec);
+	finish(&w, &waits);
+	assert_failed(&waits, ATTEMPT_LOST, "killed");
+	drop(&waits);
+	/* A put that is cancelled is given up. */
+	t.key = (struct digest){ { 0 } };
+	start(&w, &t, &g);
+	op_cancel(&g.op);
+	assert_false(g.put);
+	drop(&g);
+	gate_lift(&gate);
+	finish(&w, &busy[0]);
+	drop(&busy[0]);
+	gate_free(&gate);
+	world_close(&w);
+}
+
+/* One that does not hear TERM is killed after five seconds. */
+static void
+test_kill_deaf(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+	char *ready;
+
+	world_open(&w, NULL);
+	ready = xasprintf("%s/ready", w.dir);
+	char *cmd = xasprintf("trap '' TERM; touch %s; while :; do sleep 0.05 || true; done", ready);
+	struct spec s = { .cmd = cmd };
+	start(&w, &s, &g);
+	until_file(&w, ready);
+	int64_t begin = loop_now(w.loop);
+	exec_kill(g.exec);
+	finish(&w, &g);
+	assert_failed(&g, ATTEMPT_LOST, "killed");
+	assert_true(loop_now(w.loop) - begin > SECONDS(4));
+	drop(&g);
+	free(cmd);
+	free(ready);
+	world_close(&w);
+}
+
+/* The worker that runs an exec: the parent of its command. */
+static pid_t
+worker_of(struct world *w, const char *pidfile)
+{
+	char text[64];
+	pid_t worker = 0;
+	FILE *f;
+	char *path;
+	int pid = 0;
+
+	until_file(w, pidfile);
+	while (pid == 0) {
+		f = fopen(pidfile, "re");
+		assert_non_null(f);
+		if (fscanf(f, "%d", &pid) != 1)
+			pid = 0;
+		fclose(f);
+	}
+	path = xasprintf("/proc/%d/status", pid);
+	f = fopen(path, "re");
+	free(path);
+	assert_non_null(f);
+	while (fgets(text, sizeof text, f) != NULL) {
+		if (sscanf(text, "PPid: %d", &worker) == 1)
+			break;
+	}
+	fclose(f);
+	assert_true(worker > 1);
+	return worker;
+}
+
+static int
+pid_in(const char *file)
+{
+	FILE *f = fopen(file, "re");
+	int pid = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
+static void
+test_worker_dies(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+	char *pids, *cmd, *deep;
+
+	world_open(&w, NULL);
+	pids = xasprintf("%s/pid", w.dir);
+	deep = xasprintf("%s/deep", w.dir);
+	cmd = xasprintf("setsid sh -c 'echo $$ > %s.new; mv %s.new %s; exec sleep 300' & while ! test -e %s; do sleep 0.01; done; "
+	    "echo $$ > %s; sleep 300", deep, deep, deep, deep, pids);
+	struct spec s = { .cmd = cmd, .claim = claim_of('a', 0, 0, false) };
+	start(&w, &s, &g);
+	kill(worker_of(&w, pids), SIGKILL);
+	finish(&w, &g);
+	assert_failed(&g, ATTEMPT_LOST, "its slot worker died");
+	assert_true(err_is(g.result.err, ERR_UNAVAILABLE));
+	assert_int_equal(g.result.attempt, 1);
+	assert_true(process_gone(pid_in(pids)));
+	assert_true(process_gone(pid_in(deep)));
+	drop(&g);
+	s.cmd = "true";
+	for (unsigned i = 0; i < 6; i++) {	/* all slots work */
+		run(&w, &s, &g);
+		assert_failed(&g, ATTEMPT_OK, "");
+		assert_int_equal(g.result.attempt, 2);
+		drop(&g);
+	}
+	free(cmd);
+	free(pids);
+	free(deep);
+	world_close(&w);
+}
+
+static void
+test_keeper_dies(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+	char *pids, *cmd;
+	int old;
+
+	world_open(&w, NULL);
+	pids = xasprintf("%s/pid", w.dir);
+	/* The second time the file is there, and it ends. */
+	cmd = xasprintf("if test -e %s; then exit 0; fi; setsid sh -c 'echo $$ > %s.new; mv %s.new %s; exec sleep 300' & sleep 300", pids,
+	    pids, pids, pids);
+	struct spec s = { .cmd = cmd, .claim = claim_of('a', 0, 0, false) };
+	start(&w, &s, &g);
+	until_file(&w, pids);
+	old = pid_in(pids);
+	kill(keeper_pid(&w), SIGKILL);
+	finish(&w, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	assert_int_equal(g.result.attempt, 2);
+	assert_true(process_gone(old));
+	/* What happened is on record: the first was lost. */
+	char hex[DIGEST_HEX + 1];
+	digest_hex(&s.key, hex);
+	char *path = xasprintf("%s/%s/1/manifest", w.root.execs, hex);
+	struct buf b = BUF_INIT;
+	struct manifest m;
+	assert_ok(buf_read_file(&b, path, 1 << 20));
+	assert_ok(manifest_decode(b.p, b.len, &m));
+	assert_int_equal(m.result.state, ATTEMPT_LOST);
+	assert_string_equal(m.ident, "test");
+	manifest_release(&m);
+	buf_release(&b);
+	free(path);
+	drop(&g);
+	free(cmd);
+	free(pids);
+	world_close(&w);
+}
+
+/* A controller goes; what it started goes on, and the next one with its run attaches. */
+static void
+test_controller_goes(void **state unused_arg)
+{
+	struct running g, again;
+	struct world w, second;
+	struct gate gate;
+
+	world_open(&w, NULL);
+	world_join(&second, &w);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
+	start(&second, &s, &g);
+	until_file(&second, gate.path);
+	drop(&g);
+	world_leave(&second);
+	start(&w, &s, &again);
+	started(&w, &again);
+	gate_lift(&gate);
+	finish(&w, &again);
+	assert_failed(&again, ATTEMPT_OK, "");
+	assert_int_equal(again.result.attempt, 1);
+	assert_true(again.result.attached);
+	drop(&again);
+	gate_free(&gate);
+	world_close(&w);
+}
+
+static void
+test_retain(void **state unused_arg)
+{
+	struct running g, again;
+	struct world w, second;
+	struct gate gate;
+
+	world_open(&w, NULL);
+	world_join(&second, &w);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
+	s.claim.retain_ns = 200000000;
+	start(&second, &s, &g);
+	until_file(&second, gate.path);
+	struct digest key = s.key;
+	drop(&g);
+	world_leave(&second);
+	/* Nobody came back in time. */
+	char hex[DIGEST_HEX + 1];
+	digest_hex(&key, hex);
+	char *path = xasprintf("%s/%s/1/manifest", w.root.execs, hex);
+	until_file(&w, path);
+	struct buf b = BUF_INIT;
+	struct manifest m;
+	assert_ok(buf_read_file(&b, path, 1 << 20));
+	assert_ok(manifest_decode(b.p, b.len, &m));
+	assert_int_equal(m.result.state, ATTEMPT_LOST);
+	assert_err(err_copy(m.result.err), "ended: its controller did not come back in time");
+	manifest_release(&m);
+	buf_release(&b);
+	free(path);
+	s.cmd = "true";
+	run(&w, &s, &again);
+	assert_failed(&again, ATTEMPT_OK, "");
+	assert_int_equal(again.result.attempt, 2);
+	drop(&again);
+	gate_free(&gate);
+	world_close(&w);
+}
+
+/* Two controllers on one host: who came first is admitted first, and never more than there is. */
+static void
+test_ledger_order(void **state unused_arg)
+{
+	struct keeper_options o = { .slots = 8 };
+	struct running busy, big, small;
+	struct world w, second;
+	struct gate gate;
+
+	resources_set(&o.resources, "mem", 1 << 30);
+	resources_set(&o.resources, "cpu", 4);
+	world_open(&w, &o);
+	world_join(&second, &w);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .cpu = 2 };
+	start(&w, &s, &busy);
+	until_file(&w, gate.path);
+	struct spec b = { .cmd = "true", .cpu = 4 };
+	start(&w, &b, &big);
+	started(&w, &big);		/* waits: two cores of four are taken */
+	struct spec t = { .cmd = "true", .cpu = 1 };
+	start(&second, &t, &small);	/* would fit, but does not overtake */
+	started(&second, &small);
+	assert_false(big.done);
+	assert_false(small.done);
+	gate_lift(&gate);
+	finish(&w, &big);
+	finish(&w, &small);
+	finish(&w, &busy);
+	assert_failed(&big, ATTEMPT_OK, "");
+	assert_failed(&small, ATTEMPT_OK, "");
+	assert_true(big.result.usage.started >= busy.result.usage.ended);
+	assert_true(small.result.usage.started >= big.result.usage.ended);
+	drop(&busy);
+	drop(&big);
+	drop(&small);
+	gate_free(&gate);
+	world_leave(&second);
+	world_close(&w);
+}
+
+static void
+test_forget(void **state unused_arg)
+{
+	struct spec s = { .cmd = "true", .claim = claim_of('a', 0, 0, false) };
+	struct exec_claim other = claim_of('b', 0, 0, false);
+	struct world w;
+	struct running g;
+	char *dir;
+
+	world_open(&w, NULL);
+	run(&w, &s, &g);
+	drop(&g);
+	dir = attempt_path(w.root.execs, &s.key, 1);
+	/* Another run's word does not count: the next exec on the same connection comes after it. */
+	keeper_client_forget(w.client, &other.run, &s.key, 1);
+	check_put(&w, &s.key, "true", s.claim, 1, true, ATTEMPT_OK);
+	assert_int_equal(access(dir, F_OK), 0);
+	keeper_client_forget(w.client, &s.claim.run, &s.key, 1);
+	while (access(dir, F_OK) == 0)
+		loop_turn(w.loop, false);
+	free(dir);
+	world_close(&w);
+}
+
+static void
+test_two_at_once(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+	pid_t pids[6];
+	int status;
+
+	world_open(&w, NULL);
+	struct spec s = { .cmd = "true" };
+	run(&w, &s, &g);
+	drop(&g);
+	/* All of these find the lock held by one that answers, and end well. */
+	for (size_t i = 0; i < nitems(pids); i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			execl("./weir-keeper", "weir-keeper", "--root", w.dir, "--idle", "0.3", (char *)NULL);
+			_exit(127);
+		}
+	}
+	for (size_t i = 0; i < nitems(pids); i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	s.key = (struct digest){ { 0 } };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	world_close(&w);
+}
+
+/* It leaves when nothing is left to do, and is there again when needed. */
+static void
+test_idle(void **state unused_arg)
+{
+	struct keeper_options o = { .idle = 0.05 };
+	struct world w, second;
+	struct running g;
+	pid_t first;
+	char *lock;
+	int fd;
+
+	world_open(&w, &o);
+	world_join(&second, &w);
+	struct spec s = { .cmd = "true" };
+	run(&second, &s, &g);
+	first = keeper_pid(&second);
+	assert_true(first > 0);
+	drop(&g);
+	world_leave(&second);
+	lock = xasprintf("%s/lock", w.root.keeper);
+	fd = open(lock, O_RDONLY | O_CLOEXEC);
+	free(lock);
+	assert_int_equal(flock(fd, LOCK_EX), 0);	/* it has gone, with its workers */
+	close(fd);
+	s.key = (struct digest){ { 0 } };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	assert_true(keeper_pid(&w) != first);
+	drop(&g);
+	world_close(&w);
+}
+
+struct asked {
+	struct keeper_attempts got;
+	bool done;
+};
+
+static void
+ask_cb(struct keeper_attempts *got, struct err *err, void *arg)
+{
+	struct asked *a = arg;
+
+	assert_ok(err);
+	a->got = *got;
+	a->done = true;
+}
+
+static void
+test_ask(void **state unused_arg)
+{
+	struct asked a = { .done = false };
+	struct world w;
+	struct running g;
+	struct gate gate;
+
+	world_open(&w, NULL);
+	/* No keeper: nothing lives, and none is started for the question. */
+	keeper_ask(w.client, NULL, ask_cb, &a);
+	test_until(w.loop, &a.done);
+	assert_int_equal(a.got.n, 0);
+	assert_int_equal(keeper_pid(&w), 0);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
+	start(&w, &s, &g);
+	until_file(&w, gate.path);
+	a.done = false;
+	keeper_ask(w.client, &s.key, ask_cb, &a);
+	test_until(w.loop, &a.done);
+	assert_int_equal(a.got.n, 1);
+	assert_string_equal(a.got.a[0].ident, "test");
+	assert_string_equal(a.got.a[0].cmd, gate.cmd);
+	assert_int_equal(a.got.a[0].state, ATTEMPT_RUNNING);
+	assert_true(digest_equal(&a.got.a[0].run, &s.claim.run));
+	keeper_attempts_release(&a.got);
+	keeper_client_kill_run(w.client, &s.claim.run);
+	finish(&w, &g);
+	assert_failed(&g, ATTEMPT_LOST, "killed");
+	drop(&g);
+	gate_free(&gate);
+	world_close(&w);
+}
+
+static void
+get_cb(struct exec *exec, struct err *err, void *arg)
+{
+	struct running *g = arg;
+
+	g->op = NULL;
+	g->exec = exec;
+	g->err = err;
+	g->put = true;
+}
+
+static void
+get_wait_cb(struct exec_result *r, struct err *err, void *arg)
+{
+	struct running *g = arg;
+
+	g->op = NULL;
+	assert_ok(err);
+	g->result = *r;
+	g->done = true;
+}
+
+static void
+test_get(void **state unused_arg)
+{
+	struct spec s = { .cmd = "true", .claim = claim_of('a', 0, 0, false) };
+	struct running g, got = { .put = false };
+	struct world w;
+
+	world_open(&w, NULL);
+	key_of(&w, &s.key);
+	got.op = executor_get(w.executor, &s.key, get_cb, &got);
+	started(&w, &got);
+	assert_null(got.exec);
+	assert_true(err_is(got.err, ERR_NOT_EXIST));
+	drop(&got);
+	run(&w, &s, &g);
+	drop(&g);
+	got.op = executor_get(w.executor, &s.key, get_cb, &got);
+	started(&w, &got);
+	assert_non_null(got.exec);
+	got.op = exec_wait(got.exec, get_wait_cb, &got);
+	finish(&w, &got);
+	assert_int_equal(got.result.state, ATTEMPT_OK);
+	assert_int_equal(got.result.attempt, 1);
+	drop(&got);
+	world_close(&w);
+}
+
+/* Whatever step a worker dies at: the put says LOST or the result, and the same put again brings the result. */
+static void
+test_crash_points(void **state unused_arg)
+{
+	static const char *const points[] = {
+		"keeper-attempt-created", "keeper-staged", "keeper-before-spawn", "keeper-after-exit", "keeper-outputs-renamed",
+		"keeper-before-manifest", "keeper-after-manifest",
+	};
+	struct spec s = { .cmd = "echo x > %s", .holes = { OUT(0) }, .nholes = 1, .outputs = { { "out", false } }, .noutputs = 1,
+		.claim = claim_of('a', 0, 0, false), .cpu = 1 };
+	struct running g;
+	struct world w;
+	char *once;
+
+	for (size_t i = 0; i < nitems(points); i++) {
+		struct keeper_options o = { .slots = 2 };
+
+		resources_set(&o.resources, "mem", 1 << 30);
+		resources_set(&o.resources, "cpu", 1);
+		world_open(&w, &o);
+		once = xasprintf("%s/once", w.dir);
+		setenv("WEIR_CRASH", points[i], 1);
+		setenv("WEIR_CRASH_ONCE", once, 1);
+		run(&w, &s, &g);
+		unsetenv("WEIR_CRASH");
+		unsetenv("WEIR_CRASH_ONCE");
+		assert_int_equal(access(once, F_OK), 0);
+		if (g.result.state == ATTEMPT_LOST)
+			assert_failed(&g, ATTEMPT_LOST, "its slot worker died");
+		drop(&g);
+		/* The ledger has got everything back, or these would wait for ever. */
+		for (unsigned n = 0; n < 4; n++) {
+			struct spec t = { .cmd = "true", .cpu = 1 };
+
+			run(&w, &t, &g);
+			assert_failed(&g, ATTEMPT_OK, "");
+			drop(&g);
+		}
+		run(&w, &s, &g);
+		assert_failed(&g, ATTEMPT_OK, "");
+		assert_non_null(output_file(&g, 0, "."));
+		drop(&g);
+		free(once);
+		world_close(&w);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_claims_over),
+		cmocka_unit_test(test_success_without_objects),
+		cmocka_unit_test(test_claims_living),
+		cmocka_unit_test(test_epochs),
+		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_kill_early),
+		cmocka_unit_test(test_kill_deaf),
+		cmocka_unit_test(test_worker_dies),
+		cmocka_unit_test(test_keeper_dies),
+		cmocka_unit_test(test_controller_goes),
+		cmocka_unit_test(test_retain),
+		cmocka_unit_test(test_ledger_order),
+		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_two_at_once),
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_ask),
+		cmocka_unit_test(test_get),
+		cmocka_unit_test(test_crash_points),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
