@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "store/db_env.h"
+#include "store/object.h"
 #include "store/sock.h"
 
 /*
@@ -28,6 +29,7 @@
 #define BATCH_BYTES ((size_t)64 << 20)
 #define IDLE_MS	    2000
 #define LOCK_RETRY_MS 100
+#define TMP_AGE	    (24 * 3600)	/* seconds without a write: whoever made it is gone */
 
 struct client {
 	TAILQ_ENTRY(client) entry;
@@ -348,6 +350,7 @@ start(struct writer *w)
 	err = take_lock(w);
 	if (err)
 		return err;
+	object_tmp_sweep(w->root->objects, TMP_AGE);
 	/* A full disk now may have room later: each batch tries again and answers its own outcome. */
 	err = db_env_open(w->env);
 	if (err) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/object.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -275,6 +276,23 @@ object_tmp(const char *objects, int *out, char **path)
 	}
 	free(dir);
 	return err;
+}
+
+void
+object_tmp_sweep(const char *objects, time_t age)
+{
+	char *path = xasprintf("%s/tmp", objects);
+	DIR *d = opendir(path);
+	struct dirent *de;
+	struct stat st;
+
+	while (d && (de = readdir(d)))
+		if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_mtime < time(NULL) - age)
+			unlinkat(dirfd(d), de->d_name, 0);
+	if (d)
+		closedir(d);
+	free(path);
 }
 
 static int

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/digest.h"
 #include "base/err.h"
@@ -29,6 +30,8 @@ must_check struct err *object_copy_path(const char *objects, const struct digest
 
 /* Gives a new file in OBJECTS/tmp, open for writing, and its path. */
 must_check struct err *object_tmp(const char *objects, int *fd, char **path);
+/* Removes what writers that died left in OBJECTS/tmp, if nobody wrote to it for age seconds. Never fails. */
+void object_tmp_sweep(const char *objects, time_t age);
 /*
  * Renames a finished file of the same file system to its place and makes it read-only; digest and
  * bytes are the caller's promise. One that is already there is replaced, which mends a damaged one.

@@ -214,6 +214,26 @@ test_quarantine(void **state unused_arg)
 	free(want);
 }
 
+/* What a writer that was killed left goes after a day; what one is writing stays. */
+static void
+test_tmp_sweep(void **state unused_arg)
+{
+	struct timespec old[2] = { { time(NULL) - 2 * 86400, 0 }, { time(NULL) - 2 * 86400, 0 } };
+	char *left, *fresh;
+	int fd;
+
+	assert_ok(object_tmp(objects, &fd, &left));
+	assert_int_equal(futimens(fd, old), 0);
+	close(fd);
+	assert_ok(object_tmp(objects, &fd, &fresh));
+	close(fd);
+	object_tmp_sweep(objects, 86400);
+	assert_int_equal(access(left, F_OK), -1);
+	assert_int_equal(access(fresh, F_OK), 0);
+	free(left);
+	free(fresh);
+}
+
 static void
 test_full_disk(void **state unused_arg)
 {
@@ -249,6 +269,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_put_fd, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quarantine, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tmp_sweep, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 	};
 
