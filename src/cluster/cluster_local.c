@@ -143,7 +143,8 @@ tell_waiting(struct allocate *a)
 		return;
 	pool_local_available(a->c->pool, &have);
 	describe(&a->req.min, &have, &needs, &lacks);
-	text = xasprintf("waiting for %s: %s free on %s", buf_str(&needs), lacks.len ? buf_str(&lacks) : "nothing", NAME);
+	text =
+	    xasprintf("waiting for %s: %s free on %s", buf_str(&needs), lacks.len ? buf_str(&lacks) : "nothing", NAME);
 	a->told(text, a->arg);
 	free(text);
 	resources_release(&have);
@@ -261,8 +262,8 @@ allocate_release(struct op *op)
 static const struct op_type allocate_type = { "cluster-local-allocate", allocate_advance, allocate_release };
 
 static struct op *
-local_allocate(struct cluster *cluster, const struct requirements *req, const struct labels *labels, cluster_waiting_cb *told,
-    pool_alloc_cb *cb, void *arg)
+local_allocate(struct cluster *cluster, const struct requirements *req, const struct labels *labels,
+    cluster_waiting_cb *told, pool_alloc_cb *cb, void *arg)
 {
 	struct cluster_local *c = local_of(cluster);
 	struct allocate *a = xcalloc(1, sizeof *a);

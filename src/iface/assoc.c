@@ -20,8 +20,8 @@ assoc_get(struct assoc *a, enum assoc_kind kind, const struct digest *key, assoc
 }
 
 struct op *
-assoc_put(struct assoc *a, enum assoc_kind kind, const struct digest *key, const void *value, size_t len, assoc_done_cb *cb,
-    void *arg)
+assoc_put(struct assoc *a, enum assoc_kind kind, const struct digest *key, const void *value, size_t len,
+    assoc_done_cb *cb, void *arg)
 {
 	char s[9];
 

@@ -9,8 +9,8 @@
 /* Calls of clusters, through their tables. */
 
 struct op *
-cluster_allocate(struct cluster *c, const struct requirements *req, const struct labels *labels, cluster_waiting_cb *waiting,
-    pool_alloc_cb *cb, void *arg)
+cluster_allocate(struct cluster *c, const struct requirements *req, const struct labels *labels,
+    cluster_waiting_cb *waiting, pool_alloc_cb *cb, void *arg)
 {
 	struct buf what = BUF_INIT;
 

@@ -50,7 +50,8 @@ repo_read_from(struct repo *r, const struct digest *d, const char *url, repo_don
 	assert(r && d && url && cb);
 	trace(r, "read-from", d);
 	if (!r->ops->read_from)
-		return later_done(r->loop, "repo-read-from", err_new(ERR_NOT_SUPPORTED, "read from", "%s", url), cb, arg);
+		return later_done(r->loop, "repo-read-from", err_new(ERR_NOT_SUPPORTED, "read from", "%s", url), cb,
+		    arg);
 	return r->ops->read_from(r, d, url, cb, arg);
 }
 

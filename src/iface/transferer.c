@@ -17,7 +17,8 @@ transferer_transfer(struct transferer *t, struct repo *dst, struct repo *src, co
 }
 
 struct op *
-transferer_need(struct transferer *t, struct repo *dst, const struct file *files, size_t n, transferer_missing_cb *cb, void *arg)
+transferer_need(
+    struct transferer *t, struct repo *dst, const struct file *files, size_t n, transferer_missing_cb *cb, void *arg)
 {
 	assert(t && dst && (files || n == 0) && cb);
 	return t->ops->need(t, dst, files, n, cb, arg);

@@ -50,7 +50,8 @@ task_inspect(struct exec *e, exec_inspect_cb *cb, void *arg)
 }
 
 static struct op *
-task_logs(struct exec *e, enum exec_log which, bool follow, void (*cb)(struct source *, struct err *, void *), void *arg)
+task_logs(
+    struct exec *e, enum exec_log which, bool follow, void (*cb)(struct source *, struct err *, void *), void *arg)
 {
 	return exec_logs(task_of(e)->inner, which, follow, cb, arg);
 }

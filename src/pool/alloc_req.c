@@ -223,8 +223,8 @@ alloc_req_release(struct op *op)
 static const struct op_type alloc_req_type = { "alloc-req", alloc_req_advance, alloc_req_release };
 
 struct op *
-alloc_req_start(struct pool *pool, const struct requirements *req, const struct labels *labels, bool whole, pool_alloc_cb *cb,
-    void *arg)
+alloc_req_start(struct pool *pool, const struct requirements *req, const struct labels *labels, bool whole,
+    pool_alloc_cb *cb, void *arg)
 {
 	struct alloc_req *r = xcalloc(1, sizeof *r);
 

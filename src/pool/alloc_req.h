@@ -9,10 +9,11 @@
  * somebody was faster, all over again, for a few rounds. Takes of the offer what the requirements
  * could use at most, and all of it when too little would be left for anybody else, or when `whole`.
  * UNAVAILABLE when no offer covers the minimum, or every round was lost.
+ * Keeps the pool, copies the rest; labels may be NULL.
  * Source of the rules: grailbio/reflow pool/pool.go.
  */
-struct op *alloc_req_start(struct pool *, const struct requirements *, const struct labels *, bool whole, pool_alloc_cb *,
-    void *arg);	/* keeps the pool, copies the rest; labels may be NULL */
+struct op *alloc_req_start(struct pool *, const struct requirements *, const struct labels *, bool whole,
+    pool_alloc_cb *, void *arg);
 
 /*
  * The offer that covers min and lies nearest to max; the first of equals. NULL: none covers min.

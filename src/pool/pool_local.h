@@ -14,15 +14,15 @@
 struct pool *pool_local_new(struct loop *, struct executor *, const struct resources *total);	/* keeps the executor */
 
 /*
- * The alloc that a snapshot names, made again under its id (`local/ID`) by a new controller, with a new lease; one that is there
- * is found. Of what it held, what the host still has. INVALID when the id is not of this pool.
+ * The alloc that a snapshot names, made again under its id (`local/ID`) by a new controller, with a new lease; one that
+ * is there is found. Of what it held, what the host still has. INVALID when the id is not of this pool.
  */
-must_check struct err *pool_local_restore(struct pool *, const struct alloc_inspect *, struct alloc **);	/* gives */
+must_check struct err *pool_local_restore(struct pool *, const struct alloc_inspect *, struct alloc **); /* gives */
 
 /* For who waits for room: called when an alloc was freed or let lapse. One at a time; NULL: nobody. */
 void pool_local_on_room(struct pool *, void (*room)(void *arg), void *arg);
 int64_t pool_local_next_expiry(struct pool *);	/* monotonic ns of the next lease to lapse; 0: none */
-void pool_local_available(struct pool *, struct resources *out);	/* what an offer would show; out is released first */
+void pool_local_available(struct pool *, struct resources *out); /* what an offer would show; out is released first */
 const struct resources *pool_local_total(struct pool *);
 
 #define POOL_LOCAL_ID "local"

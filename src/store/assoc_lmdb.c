@@ -225,8 +225,8 @@ put_release(struct op *op)
 static const struct op_type put_type = { "assoc-lmdb-put", put_advance, put_release };
 
 static struct op *
-put_start(struct assoc_lmdb *a, enum db_sub sub, const void *key, size_t klen, const void *value, size_t len, assoc_done_cb *cb,
-    void *arg)
+put_start(struct assoc_lmdb *a, enum db_sub sub, const void *key, size_t klen, const void *value, size_t len,
+    assoc_done_cb *cb, void *arg)
 {
 	struct put *p = xcalloc(1, sizeof *p);
 
@@ -267,7 +267,8 @@ assoc_lmdb_put(struct assoc *assoc, enum assoc_kind kind, const struct digest *k
 }
 
 struct op *
-assoc_lmdb_meta_put(struct assoc *assoc, const void *key, size_t klen, const void *value, size_t len, assoc_done_cb *cb, void *arg)
+assoc_lmdb_meta_put(
+    struct assoc *assoc, const void *key, size_t klen, const void *value, size_t len, assoc_done_cb *cb, void *arg)
 {
 	assert(klen > 0 && klen <= DB_KEY_MAX);
 	return put_start(lmdb_of(assoc), DB_META, key, klen, value, len, cb, arg);

@@ -26,10 +26,11 @@ struct op *assoc_lmdb_flush_start(struct assoc *, assoc_done_cb *, void *arg);
 size_t assoc_lmdb_npending(const struct assoc *);	/* puts that are not decided yet */
 
 /*
- * The same connection carries small facts of the rooms above (the sub-database `meta`), under keys of at most 511 bytes.
- * Reading them: db_read.h, over assoc_lmdb_reader.
+ * The same connection carries small facts of the rooms above (the sub-database `meta`), under keys of at most 511
+ * bytes. Reading them: db_read.h, over assoc_lmdb_reader.
  */
-struct op *assoc_lmdb_meta_put(struct assoc *, const void *key, size_t klen, const void *value, size_t len, assoc_done_cb *, void *arg);
+struct op *assoc_lmdb_meta_put(
+    struct assoc *, const void *key, size_t klen, const void *value, size_t len, assoc_done_cb *, void *arg);
 struct db_read;
 struct db_read *assoc_lmdb_reader(struct assoc *);	/* borrowed */
 

@@ -38,8 +38,8 @@ db_pending_release(struct db_pending *p)
 }
 
 struct db_entry *
-db_pending_add(struct db_pending *p, enum db_op op, enum db_sub sub, const void *key, size_t klen, const void *value, size_t vlen,
-    void *owner)
+db_pending_add(struct db_pending *p, enum db_op op, enum db_sub sub, const void *key, size_t klen, const void *value,
+    size_t vlen, void *owner)
 {
 	struct db_entry *e = xcalloc(1, sizeof *e);
 

@@ -24,8 +24,9 @@ struct db_pending {
 };
 void db_pending_init(struct db_pending *);
 void db_pending_release(struct db_pending *);
-struct db_entry *db_pending_add(struct db_pending *, enum db_op, enum db_sub, const void *key, size_t klen, const void *value,
-    size_t vlen, void *owner);			/* copies; borrows the owner; the entry is valid until it is decided */
+/* Copies; borrows the owner. The entry is valid until it is decided. */
+struct db_entry *db_pending_add(struct db_pending *, enum db_op, enum db_sub, const void *key, size_t klen,
+    const void *value, size_t vlen, void *owner);
 bool db_pending_empty(const struct db_pending *);
 bool db_pending_unsent(const struct db_pending *);
 void db_pending_rewind(struct db_pending *);	/* the connection is lost: all of it is unsent again */

@@ -53,7 +53,8 @@ struct db_reply {
 
 const char *db_sub_name(enum db_sub);
 bool db_req_by_fd(const struct db_req *);
-void db_req_encode(const struct db_req *, struct buf *);	/* appends the packet, without a value that goes by descriptor */
+/* Appends the packet, without a value that goes by descriptor. */
+void db_req_encode(const struct db_req *, struct buf *);
 /* The packet must be one whole request; borrows from it. Else INVALID. */
 must_check struct err *db_req_decode(const void *, size_t, struct db_req *);
 void db_reply_encode(const struct db_reply *, struct buf *);

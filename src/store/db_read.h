@@ -14,7 +14,8 @@ struct db_read;
 struct db_read *db_read_open(const char *dir);		/* shared; opens the file when it is first needed */
 void db_read_close(struct db_read *);			/* NULL is fine */
 /* Appends the value to out. found: whether there is one. */
-must_check struct err *db_read_get(struct db_read *, enum db_sub, const void *key, size_t klen, struct buf *out, bool *found);
+must_check struct err *db_read_get(
+    struct db_read *, enum db_sub, const void *key, size_t klen, struct buf *out, bool *found);
 /* Each entry whose key is at least `from`, in the order of keys; returning false ends it. */
 typedef bool db_read_cb(const void *key, size_t klen, const void *value, size_t vlen, void *arg);
 must_check struct err *db_read_each(struct db_read *, enum db_sub, const void *from, size_t n, db_read_cb *, void *arg);

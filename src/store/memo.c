@@ -119,7 +119,8 @@ wall_ns(void)
 }
 
 struct err *
-memo_digest_fd(struct memo *m, int fd, const char *name, struct digest *out, uint64_t *size, bool *fresh, struct memo_entry *entry)
+memo_digest_fd(
+    struct memo *m, int fd, const char *name, struct digest *out, uint64_t *size, bool *fresh, struct memo_entry *entry)
 {
 	struct stat before, after;
 	struct digest d;

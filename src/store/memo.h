@@ -38,7 +38,7 @@ void memo_entry_make(struct memo_entry *, const struct stat *st, int64_t hashed,
  * The digest of the regular file open as fd: from the memo (which may be NULL) or by reading it, then
  * fresh is set and entry is worth a put. TEMPORARY when it changed while it was read: names it. Blocks.
  */
-must_check struct err *memo_digest_fd(struct memo *, int fd, const char *name, struct digest *, uint64_t *size, bool *fresh,
-    struct memo_entry *entry);
+must_check struct err *memo_digest_fd(
+    struct memo *, int fd, const char *name, struct digest *, uint64_t *size, bool *fresh, struct memo_entry *entry);
 
 #endif

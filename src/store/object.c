@@ -379,7 +379,8 @@ object_put_bytes(const char *objects, const void *p, size_t n, bool sync, struct
 }
 
 struct err *
-object_put_fd(const char *objects, int in, const char *name, const struct digest *want, struct digest *out, uint64_t *size)
+object_put_fd(
+    const char *objects, int in, const char *name, const struct digest *want, struct digest *out, uint64_t *size)
 {
 	char hex[DIGEST_STR + 1];
 	struct digest d;

@@ -40,8 +40,8 @@ must_check struct err *object_install(const char *objects, const char *path, con
 /* Stores bytes; sync: durable on return. */
 must_check struct err *object_put_bytes(const char *objects, const void *, size_t, bool sync, struct digest *);
 /* Copies what fd holds from its position on, and hashes it. want: the digest it must have, or NULL. */
-must_check struct err *object_put_fd(const char *objects, int fd, const char *name, const struct digest *want, struct digest *,
-    uint64_t *size);
+must_check struct err *object_put_fd(
+    const char *objects, int fd, const char *name, const struct digest *want, struct digest *, uint64_t *size);
 /* Takes an object out of service, to OBJECTS/damaged: it reads as missing from now on. */
 must_check struct err *object_quarantine(const char *objects, const struct digest *);
 

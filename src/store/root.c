@@ -107,8 +107,8 @@ check_dir(const char *path, bool create)
 	if (!S_ISDIR(st.st_mode))
 		return err_msg(ERR_INVALID, "root %s is not a directory: " HINT, path);
 	if (st.st_uid != geteuid())
-		return err_msg(ERR_NOT_ALLOWED, "root %s belongs to uid %u, not to you (uid %u): " HINT, path, (unsigned)st.st_uid,
-		    (unsigned)geteuid());
+		return err_msg(ERR_NOT_ALLOWED, "root %s belongs to uid %u, not to you (uid %u): " HINT, path,
+		    (unsigned)st.st_uid, (unsigned)geteuid());
 	if (create && access(path, W_OK | X_OK) == -1)
 		return err_msg(ERR_NOT_ALLOWED, "root %s cannot be written: %s: " HINT, path, strerror(errno));
 	return NULL;
@@ -138,8 +138,9 @@ node_path(const char *path, const char *scratch, bool create, char **out)
 	struct err *err;
 
 	if (!scratch && fs)
-		return err_msg(ERR_NOT_SUPPORTED, "root %s is on a network file system (%s), which is not supported yet: "
-		    "choose a local directory with --root", path, fs);
+		return err_msg(ERR_NOT_SUPPORTED,
+		    "root %s is on a network file system (%s), which is not supported yet: choose a local directory "
+		    "with --root", path, fs);
 	if (!scratch) {
 		*out = xstrdup(path);
 		return NULL;
@@ -148,8 +149,10 @@ node_path(const char *path, const char *scratch, bool create, char **out)
 	if (!err && (stat(abs, &b) == -1 || stat(path, &a) == -1))
 		err = err_errno(errno, "scratch", "%s", abs);
 	if (!err && a.st_dev != b.st_dev)
-		err = err_msg(ERR_NOT_SUPPORTED, "scratch %s is on another file system than root %s, which is not supported yet: "
-		    "leave out --scratch", abs, path);
+		err = err_msg(ERR_NOT_SUPPORTED,
+		    "scratch %s is on another file system than root %s, which is not supported yet: "
+		    "leave out --scratch",
+		    abs, path);
 	if (!err) {
 		sha256_of(path, strlen(path), &d);
 		digest_hex(&d, hex);

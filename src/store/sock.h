@@ -15,7 +15,7 @@
 
 /* The address of NAME in the folder open as dirfd, which must stay open while the address is used. */
 void unix_addr(int dirfd, const char *name, struct sockaddr_un *);
-/* Gives a listening (or, for datagrams, bound) socket at DIR/NAME, in place of whatever was bound there. Close-on-exec. */
+/* Gives a listening (for datagrams: bound) socket at DIR/NAME, in place of what was there. Close-on-exec. */
 must_check struct err *unix_bind(const char *dir, const char *name, int type, int *fd);
 /* Gives a connected socket, close-on-exec; nonblock: also non-blocking (a local connect does not wait). */
 must_check struct err *unix_connect(const char *dir, const char *name, int type, bool nonblock, int *fd);

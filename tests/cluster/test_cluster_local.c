@@ -143,7 +143,8 @@ test_exhausted(void **state unused_arg)
 	g = (struct got){ false };
 	start(&g, 4.5, 16);
 	test_until(loop, &g.done);
-	assert_err(g.err, "allocate cpu:4.5 mem:16.0GiB: this host has only 4 cpu, 8.0GiB mem: ask for less, or use a cluster");
+	assert_err(g.err,
+	    "allocate cpu:4.5 mem:16.0GiB: this host has only 4 cpu, 8.0GiB mem: ask for less, or use a cluster");
 }
 
 /* Room is made by another alloc of this controller: told in words what it waits for, then granted at once. */
@@ -355,8 +356,12 @@ static void
 test_torture(void **state unused_arg)
 {
 	torture(&(struct torture_spec){
-		.name = "cluster-local-allocate", .setup = torture_setup, .make = torture_make, .cancel = torture_cancel_op,
-		.check = torture_check, .teardown = torture_teardown,
+	    .name = "cluster-local-allocate",
+	    .setup = torture_setup,
+	    .make = torture_make,
+	    .cancel = torture_cancel_op,
+	    .check = torture_check,
+	    .teardown = torture_teardown,
 	});
 }
 

@@ -79,10 +79,13 @@ static const struct exec_hole holes[] = { { .output = true } };
 static void
 configure(struct exec_config *c, const char *ident, const char *key, const char *run)
 {
-	*c = (struct exec_config){ .type = EXEC_COMMAND, .ident = ident, .image = "host", .outputs = outputs, .noutputs = 1 };
+	*c = (struct exec_config){
+	    .type = EXEC_COMMAND, .ident = ident, .image = "host", .outputs = outputs, .noutputs = 1};
 	c->holes = holes;
 	c->nholes = 1;
-	c->cmd = strcmp(ident, "bad") == 0 ? "exit 3; echo > %s" : strcmp(ident, "long") == 0 ? "sleep 3600; echo > %s" : "echo out > %s";
+	c->cmd = strcmp(ident, "bad") == 0    ? "exit 3; echo > %s"
+		 : strcmp(ident, "long") == 0 ? "sleep 3600; echo > %s"
+					      : "echo out > %s";
 	sha256_of(key, strlen(key), &c->key);
 	sha256_of(run, strlen(run), &c->claim.run);
 	c->claim.epoch = 1;

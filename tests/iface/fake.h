@@ -12,9 +12,9 @@
  *	struct fake f;
  *
  *	fake_init(&f, loop);
- *	f.latency = MILLIS(5);				// every answer takes this long (virtual clock); 0: the next turn
- *	fake_fail(&f, "repo-put", 2, ERR_NET);		// the second put fails; 0 instead of 2: each one
- *	f.torture = t;					// and each answer asks torture_fault
+ *	f.latency = MILLIS(5);			// of every answer, on the loop's clock; 0: the next turn
+ *	fake_fail(&f, "repo-put", 2, ERR_NET);	// the second put fails; 0 instead of 2: each one
+ *	f.torture = t;				// and each answer asks torture_fault
  *
  * The names of calls stand in the headers of the fakes.
  */
@@ -35,11 +35,12 @@ struct fake {
 	size_t		ncounts;
 };
 void fake_init(struct fake *, struct loop *);
-void fake_fail(struct fake *, const char *call, unsigned nth, enum err_kind);	/* replaces what was said of this call and nth */
+/* Replaces what was said of this call and nth. */
+void fake_fail(struct fake *, const char *call, unsigned nth, enum err_kind);
 unsigned fake_calls(const struct fake *, const char *call);	/* so far */
 
 /* For the fakes themselves: counts the call and answers it later. run and drop take data; run also takes fault. */
-struct op *fake_call(struct fake *, const char *call, void (*run)(struct err *fault, void *data), void (*drop)(void *data),
-    void *data);
+struct op *fake_call(
+    struct fake *, const char *call, void (*run)(struct err *fault, void *data), void (*drop)(void *data), void *data);
 
 #endif

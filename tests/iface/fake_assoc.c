@@ -131,7 +131,8 @@ put_run(struct err *err, void *data)
 }
 
 static struct op *
-fake_put(struct assoc *a, enum assoc_kind kind, const struct digest *key, const void *p, size_t n, assoc_done_cb *cb, void *arg)
+fake_put(struct assoc *a, enum assoc_kind kind, const struct digest *key, const void *p, size_t n, assoc_done_cb *cb,
+    void *arg)
 {
 	struct call *c = xmalloc(sizeof *c);
 

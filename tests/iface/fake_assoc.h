@@ -7,7 +7,8 @@
 
 /* An assoc in memory. Calls: assoc-get, assoc-put. */
 struct assoc *fake_assoc_new(struct fake *);	/* keeps it */
-void fake_assoc_set(struct assoc *, enum assoc_kind, const struct digest *key, const void *, size_t);	/* at once; len 0 deletes */
+/* At once; length 0 deletes. */
+void fake_assoc_set(struct assoc *, enum assoc_kind, const struct digest *key, const void *, size_t);
 bool fake_assoc_has(struct assoc *, enum assoc_kind, const struct digest *key);
 size_t fake_assoc_count(struct assoc *);
 

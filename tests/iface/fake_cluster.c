@@ -188,7 +188,8 @@ fake_allocate(struct cluster *c, const struct requirements *req, const struct la
 }
 
 static struct op *
-fake_alloc(struct cluster *c, const char *uri, const struct alloc_inspect *inspect unused_arg, pool_alloc_cb *cb, void *arg)
+fake_alloc(
+    struct cluster *c, const char *uri, const struct alloc_inspect *inspect unused_arg, pool_alloc_cb *cb, void *arg)
 {
 	const char *slash = strchr(uri, '/');
 

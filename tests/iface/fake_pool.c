@@ -90,7 +90,8 @@ alloc_call_drop(void *data)
 }
 
 static struct op *
-alloc_call(struct alloc *a, const char *name, int64_t interval, void (*run)(struct err *, void *), void (*cb)(void), void *arg)
+alloc_call(
+    struct alloc *a, const char *name, int64_t interval, void (*run)(struct err *, void *), void (*cb)(void), void *arg)
 {
 	struct handle *h = container_of(a, struct handle, alloc);
 	struct alloc_call *c = xmalloc(sizeof *c);
@@ -233,8 +234,8 @@ pool_call_drop(void *data)
 }
 
 static struct op *
-pool_call(struct pool *pool, const char *name, const char *id, const struct alloc_meta *meta, void (*run)(struct err *, void *),
-    void (*cb)(void), void *arg)
+pool_call(struct pool *pool, const char *name, const char *id, const struct alloc_meta *meta,
+    void (*run)(struct err *, void *), void (*cb)(void), void *arg)
 {
 	struct pool_call *c = xcalloc(1, sizeof *c);
 

@@ -164,7 +164,8 @@ stat_run(struct err *err, void *data)
 static struct op *
 fake_stat(struct repo *repo, const struct digest *d, repo_stat_cb *cb, void *arg)
 {
-	return fake_call(fake_of(repo)->f, "repo-stat", stat_run, call_drop, call_new(repo, d, (void (*)(void))cb, arg));
+	return fake_call(
+	    fake_of(repo)->f, "repo-stat", stat_run, call_drop, call_new(repo, d, (void (*)(void))cb, arg));
 }
 
 struct blob_source {

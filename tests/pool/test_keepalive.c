@@ -202,7 +202,11 @@ static void
 test_torture(void **state unused_arg)
 {
 	torture(&(struct torture_spec){
-		.name = "keepalive", .setup = world_setup, .make = world_make, .cancel = world_cancel, .teardown = world_teardown,
+	    .name = "keepalive",
+	    .setup = world_setup,
+	    .make = world_make,
+	    .cancel = world_cancel,
+	    .teardown = world_teardown,
 	});
 }
 

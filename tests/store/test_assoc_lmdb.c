@@ -394,8 +394,12 @@ static void
 test_torture(void **state unused_arg)
 {
 	torture(&(struct torture_spec){
-		.name = "assoc-lmdb", .real_clock = true, .setup = world_setup, .make = world_make, .cancel = world_cancel,
-		.teardown = world_teardown,
+	    .name = "assoc-lmdb",
+	    .real_clock = true,
+	    .setup = world_setup,
+	    .make = world_make,
+	    .cancel = world_cancel,
+	    .teardown = world_teardown,
 	});
 }
 

@@ -97,7 +97,8 @@ test_defaults(void **state unused_arg)
 	unsetenv("WEIR_ROOT");
 	unsetenv("XDG_DATA_HOME");
 	unsetenv("HOME");
-	assert_err(root_open(NULL, NULL, true, &r), "neither WEIR_ROOT nor HOME is set: say where the root is with --root");
+	assert_err(
+	    root_open(NULL, NULL, true, &r), "neither WEIR_ROOT nor HOME is set: say where the root is with --root");
 	if (old)
 		setenv("HOME", old, 1);
 	free(old);
@@ -204,7 +205,8 @@ test_scratch(void **state unused_arg)
 	root_release(&a);
 	root_release(&b);
 	if (tmpfs_mount(scratch, "1m")) {
-		want = xasprintf("scratch %s is on another file system than root %s, which is not supported yet: leave out --scratch",
+		want = xasprintf("scratch %s is on another file system than root %s, which is not supported yet: leave "
+				 "out --scratch",
 		    scratch, path);
 		assert_err(root_open(path, scratch, true, &a), want);
 		free(want);
