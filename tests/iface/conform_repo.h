@@ -19,7 +19,7 @@ void conform_repo(const struct conform_repo *);
 
 /* Blocking calls for other tests, too. Each gives its error. */
 struct err *sync_put(struct repo *, const void *, size_t, const struct digest *want, struct file *out);
-struct err *sync_get(struct repo *, const struct digest *, struct buf *out);	/* out: also what came before an error */
+struct err *sync_get(struct repo *, const struct digest *, struct buf *out); /* also what came before an error */
 struct err *sync_stat(struct repo *, const struct digest *, struct file *out);
 
 #endif
