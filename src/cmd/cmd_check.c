@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd.h"
 
-#include <stdio.h>
-
+#include "cmd/open.h"
 #include "cmd/text.h"
-#include "lang/program.h"
 
 /* check: what the front end has to say, and the type of Main. */
 static int
 run(struct cmd_env *env unused_arg, int argc unused_arg, char **argv)
 {
-	struct program *p = NULL;
 	struct buf text = BUF_INIT;
-	struct err *err = program_open(argv[0], NULL, &text, &p);
-	int code = exit_code(STAGE_PROGRAM, err);
+	int code;
+	struct program *p = open_program(argv[0], &code);
 
-	fputs(buf_str(&text), stderr);
-	if (err != NULL && err_is(err, ERR_INVALID) && text.len > 0)
-		err_free(err);		/* the diagnostics have said it all */
-	else
-		code = exit_with(STAGE_PROGRAM, err);
-	buf_clear(&text);
 	if (p != NULL) {
 		buf_addf(&text, "%s: ok", argv[0]);
 		if (program_main_type(p) != NULL) {

@@ -29,8 +29,10 @@ struct resume {
 	struct run_knowledge *known;
 	uint64_t	  epoch, n;
 	/* from following */
+	uint64_t	  seen;		/* n of the newest record that was reported */
 	bool		  over;		/* Done, as the other process left it */
 	bool		  detached;
+	bool		  failed_before;	/* Done with an error when we first looked: only that is reset */
 };
 
 /* Following. */
@@ -40,8 +42,12 @@ resume_record_cb(const struct run_record *rec, void *arg)
 {
 	struct resume *r = arg;
 	struct mpk_doc doc;
-	struct err *err = mpk_parse(&doc, rec->payload, rec->len);
+	struct err *err;
 
+	if (rec->head.n <= r->seen)
+		return;
+	r->seen = rec->head.n;
+	err = mpk_parse(&doc, rec->payload, rec->len);
 	if (err != NULL) {
 		err_free(err);
 		return;
@@ -167,29 +173,40 @@ go_on(struct resume *r)
 	return code;
 }
 
+/* It may have come to its end between our look and the takeover. */
 static int
-take_over(struct resume *r)
+finish_taken(struct resume *r)
 {
-	struct err *err = session_control(&r->s, r->root);
+	int code = session_finish(&r->s, &r->state);
 
-	if (err != NULL)
-		return exit_with(STAGE_OTHER, err);
-	r->s.op = takeover_start(r->s.controller, &r->run, resume_taken_cb, r);
-	session_wait(&r->s, resume_cancel);
-	if (r->s.err != NULL) {
+	state_release(&r->state);
+	run_knowledge_free(r->known);
+	return code;
+}
+
+/* Gives false when another process was faster. */
+static bool
+take_over(struct resume *r, int *code)
+{
+	struct err *err = r->s.controller != NULL ? NULL : session_control(&r->s, r->root);
+
+	if (err == NULL) {
+		r->s.op = takeover_start(r->s.controller, &r->run, resume_taken_cb, r);
+		session_wait(&r->s, resume_cancel);
 		err = r->s.err;
 		r->s.err = NULL;
-		return exit_with(STAGE_OTHER, err);
+		if (err != NULL && err_is(err, ERR_UNAVAILABLE) && !r->failed_before) {
+			err_free(err);
+			return false;
+		}
 	}
-	/* It may have come to its end between our look and the takeover. */
-	if (r->state.Phase == PHASE_DONE && r->state.Err == NULL) {
-		int code = session_finish(&r->s, &r->state);
-
-		state_release(&r->state);
-		run_knowledge_free(r->known);
-		return code;
-	}
-	return go_on(r);
+	if (err != NULL)
+		*code = exit_with(STAGE_OTHER, err);
+	else if (r->state.Phase == PHASE_DONE && (r->state.Err == NULL || !r->failed_before))
+		*code = finish_taken(r);
+	else
+		*code = go_on(r);
+	return true;
 }
 
 static int
@@ -201,9 +218,14 @@ resume_entry(struct resume *r, const struct run_entry *e)
 	report_begin(&r->s.report, e->state.Program == NULL ? "" : e->state.Program);
 	if (e->state.Phase == PHASE_DONE && e->state.Err == NULL)
 		return session_finish(&r->s, &e->state);
-	if (e->live && e->state.Phase != PHASE_DONE && follow(r, &code))
+	r->failed_before = e->state.Phase == PHASE_DONE;
+	if (e->live && !r->failed_before && follow(r, &code))
 		return code;
-	return take_over(r);
+	while (!take_over(r, &code)) {
+		if (follow(r, &code))
+			return code;
+	}
+	return code;
 }
 
 static int

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
+#include "cmd/open.h"
 #include "cmd/session.h"
 #include "cmd/text.h"
 
@@ -40,39 +41,29 @@ prepared_release(struct prepared *p)
 	free(p->dir);
 }
 
-/* Opens and checks the program and its parameters. Gives false, with the exit status, when there is nothing to run. */
+/* The program and its parameters. Gives false, with the exit status, when there is nothing to run. */
 static bool
-open_program(struct prepared *p, int argc, char **argv, int *code)
+prepare(struct prepared *p, int argc, char **argv, int *code)
 {
 	struct buf text = BUF_INIT;
 	bool help = false;
-	struct err *err = program_open(argv[0], NULL, &text, &p->program);
 
-	fputs(buf_str(&text), stderr);
-	/* The diagnostics have said it all. */
-	if (err != NULL && err_is(err, ERR_INVALID) && text.len > 0) {
-		*code = exit_code(STAGE_PROGRAM, err);
-		err_free(err);
-		goto out;
-	}
-	*code = exit_with(STAGE_PROGRAM, err);
-	if (*code != EXIT_DONE)
-		goto out;
+	p->program = open_program(argv[0], code);
+	if (p->program == NULL)
+		return false;
 	*code = exit_with(STAGE_USAGE, program_parse_args(p->program, argc - 1, argv + 1, &p->params, &help));
 	if (help || *code != EXIT_DONE) {
-		buf_clear(&text);
 		program_usage(p->program, &text);
 		fputs(buf_str(&text), stderr);
-	} else if (program_main_type(p->program) == NULL) {
+		buf_release(&text);
+		return false;
+	}
+	if (program_main_type(p->program) == NULL) {
 		log_error("%s: module has no Main", argv[0]);
 		*code = EXIT_PROGRAM;
-	} else {
-		buf_release(&text);
-		return true;
+		return false;
 	}
-out:
-	buf_release(&text);
-	return false;
+	return true;
 }
 
 static struct err *
@@ -171,7 +162,7 @@ run(struct cmd_env *env, int argc, char **argv)
 	struct prepared p = { 0 };
 	int code;
 
-	if (open_program(&p, argc, argv, &code)) {
+	if (prepare(&p, argc, argv, &code)) {
 		code = exit_with(STAGE_EVAL, make_graph(env, &p));
 		if (code == EXIT_DONE && value_is_strict(p.main))
 			code = print_immediate(&p);

@@ -124,6 +124,8 @@ take(struct takeover_op *t)
 	t->result.entry = rundb_runs(t->db, &n);
 	if (n == 0)
 		fail(t, err_new(ERR_NOT_EXIST, "resume", "the run has no record"));
+	else if (t->result.entry->state.Phase == PHASE_DONE && t->result.entry->state.Err == NULL)
+		t->step = T_DONE;	/* it has come to its end meanwhile: nothing to take over */
 	else if (!t->result.entry->live)
 		raise_epoch(t);
 	else if (loop_now(t->op.loop) - t->began < DRAIN_TIME && strcmp(t->result.entry->controller, t->c->id) != 0)

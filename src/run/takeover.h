@@ -8,7 +8,7 @@
  * Takes a run over from a controller that is gone: under the lock of the journals' folder, so that of
  * two who try at once one wins, reads its records and raises its epoch, durably. An operation.
  * While the old controller's journal process drains it is waited for, a short while; after that the
- * run counts as live: UNAVAILABLE.
+ * run counts as live: UNAVAILABLE. A run that has come to a good end is not taken over: epoch is 0.
  */
 struct takeover {			/* result, borrowed during the callback */
 	const struct run_entry *entry;	/* as it was before, with its records */
