@@ -11,9 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/xalloc.h"
 #include "executor/host.h"
 #include "executor/objects.h"
+#include "store/db_client.h"
+#include "store/memo.h"
 
 /*
  * intern: a helper of the keeper that identifies local files and directories by their content, outside
@@ -21,7 +24,15 @@
  * user's own; a circle of them is an error.
  */
 #define INTERN_DEPTH 128
-#define INTERN_TRIES 3	/* a file that changes while it is read */
+#define INTERN_TRIES 3	/* of a file that changes while it is read */
+#define MEMO_WAIT_MS 2000
+
+struct helper {
+	const struct keeper_env *env;
+	struct memo	 *memo;
+	struct db_client *db;		/* for what the memo shall learn */
+	struct buf	  message;
+};
 
 struct place {
 	const struct place *up;
@@ -30,10 +41,54 @@ struct place {
 	unsigned depth;
 };
 struct intern {
-	const struct keeper_env *env;
+	struct helper *helper;
 	const struct exec_config *config;
 	struct fileset_builder *files;
 };
+
+static void
+memo_learn(struct helper *h, const struct memo_entry *e)
+{
+	db_client_put(h->db, DB_MEMO, e->key, sizeof e->key, e->value, sizeof e->value);
+}
+
+/* Puts the file into the repository, unless the memo knows it and it is there. */
+static struct err *
+intern_install(struct intern *in, int fd, const char *path, struct file *f)
+{
+	const char *objects = in->helper->env->objects;
+	struct memo_entry entry;
+	struct stat st;
+	int64_t begin = host_wall();
+	struct err *err;
+
+	if (fstat(fd, &st) != 0)
+		return err_errno(errno, "stat", "%s", path);
+	f->size = (uint64_t)st.st_size;
+	if (memo_lookup(in->helper->memo, &st, &f->id) && objects_have(objects, f))
+		return NULL;
+	err = objects_import(objects, fd, path, NULL, f);
+	if (err == NULL) {
+		memo_entry_make(&entry, &st, begin, &f->id);
+		memo_learn(in->helper, &entry);
+	}
+	return err;
+}
+
+static struct err *
+intern_hash(struct intern *in, int fd, const char *path, struct file *f)
+{
+	struct memo_entry entry;
+	struct err *err;
+	bool fresh;
+
+	if (lseek(fd, 0, SEEK_SET) != 0)
+		return err_errno(errno, "seek", "%s", path);
+	err = memo_digest_fd(in->helper->memo, fd, path, &f->id, &f->size, &fresh, &entry);
+	if (err == NULL && fresh)
+		memo_learn(in->helper, &entry);
+	return err;
+}
 
 static bool
 same_file(const struct stat *a, const struct stat *b)
@@ -43,38 +98,41 @@ same_file(const struct stat *a, const struct stat *b)
 	    a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
+/* One look at the open file; *steady: it did not change meanwhile. */
 static struct err *
-intern_bytes(struct intern *in, int fd, const char *path, struct file *f)
+intern_look(struct intern *in, int fd, const char *path, struct file *f, bool *steady)
 {
-	if (in->config->install)
-		return objects_import(in->env->objects, fd, path, NULL, f);
-	if (lseek(fd, 0, SEEK_SET) != 0)
-		return err_errno(errno, "seek", "%s", path);
-	return sha256_fd(fd, path, &f->id, &f->size);
+	struct stat before, after;
+	struct err *err;
+
+	*steady = false;
+	if (fstat(fd, &before) != 0)
+		return err_errno(errno, "stat", "%s", path);
+	err = in->config->install ? intern_install(in, fd, path, f) : intern_hash(in, fd, path, f);
+	if (err != NULL && err_is(err, ERR_TEMPORARY) && fstat(fd, &after) == 0 && !same_file(&before, &after)) {
+		err_free(err);
+		return NULL;
+	}
+	if (err == NULL && fstat(fd, &after) != 0)
+		err = err_errno(errno, "stat", "%s", path);
+	*steady = err == NULL && same_file(&before, &after);
+	return err;
 }
 
 static struct err *
 intern_file(struct intern *in, const char *path, const char *name)
 {
-	struct stat before, after;
 	struct err *err = NULL;
 	struct file f;
+	bool steady = false;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return err_errno(errno, "open", "%s", path);
-	for (unsigned i = 0; i < INTERN_TRIES; i++) {
-		if (fstat(fd, &before) != 0)
-			err = err_errno(errno, "stat", "%s", path);
-		if (err == NULL)
-			err = intern_bytes(in, fd, path, &f);
-		if (err == NULL && fstat(fd, &after) != 0)
-			err = err_errno(errno, "stat", "%s", path);
-		if (err != NULL || same_file(&before, &after))
-			break;
-	}
+	for (unsigned i = 0; i < INTERN_TRIES && err == NULL && !steady; i++)
+		err = intern_look(in, fd, path, &f, &steady);
 	close(fd);
-	if (err == NULL && !same_file(&before, &after))
+	if (err == NULL && !steady)
 		err = err_msg(ERR_TEMPORARY, "input changed meanwhile: %s", path);
 	if (err == NULL)
 		fileset_builder_add(in->files, name, &f);
@@ -145,15 +203,16 @@ intern_any(struct intern *in, const char *path, const char *name, const struct p
 }
 
 static void
-intern_run(const struct keeper_env *env, const struct request *req)
+intern_run(struct helper *h, const struct request *req)
 {
-	struct intern in = { .env = env, .config = &req->config };
+	struct intern in = { .helper = h, .config = &req->config };
 	struct report taken = { .kind = REPORT_TAKEN, .id = req->from.id, .key = req->config.key,
 		.state = ATTEMPT_RUNNING };
-	struct exec_result r = { .state = ATTEMPT_OK, .status = -1, .host = xstrdup(env->host) };
+	struct exec_result r = { .state = ATTEMPT_OK, .status = -1, .host = xstrdup(h->env->host),
+		.owner = req->config.claim.run };
 	int64_t begin = host_mono();
 
-	keeper_report(env, &req->from, &taken, NULL, 0, -1);
+	keeper_report(h->env, &req->from, &taken, NULL, 0, -1);
 	r.usage.queued = r.usage.started = host_wall();
 	in.files = fileset_builder_new();
 	r.err = intern_any(&in, req->config.url, "", NULL);
@@ -165,33 +224,44 @@ intern_run(const struct keeper_env *env, const struct request *req)
 	}
 	r.usage.ended = host_wall();
 	r.usage.wall_ns = host_mono() - begin;
-	keeper_report_over(env, &req->from, 1, &req->config.key, &r, -1);
+	crash_point("keeper-interned");
+	keeper_report_over(h->env, &req->from, 1, &req->config.key, &r, -1);
 	exec_result_release(&r);
+	/* Only now: what the memo could not learn costs one more reading, and nobody waits for it. */
+	err_free(db_client_flush(h->db, MEMO_WAIT_MS));
+}
+
+static void
+intern_take(struct helper *h)
+{
+	struct request req;
+	struct err *err;
+
+	err = request_decode(h->message.p, h->message.len, &req);
+	if (err == NULL && req.config.type != EXEC_INTERN)
+		err = err_msg(ERR_INVALID, "bad request: this socket takes interns");
+	if (err != NULL)
+		keeper_refuse(h->env, &req.from, err);
+	else
+		intern_run(h, &req);
+	request_release(&req);
 }
 
 void
 intern_main(const struct keeper_env *env)
 {
-	struct buf message = BUF_INIT;
-	struct request req;
-	struct err *err;
+	struct helper h = { .env = env };
 	int passed;
 
 	keeper_child_init(env);
+	h.memo = memo_open(env->db);
+	h.db = db_client_new(".");
 	for (;;) {
-		if (sock_recv(env->aux, &message, &passed) != SOCK_MESSAGE)
+		if (sock_recv(env->aux, &h.message, &passed) != SOCK_MESSAGE)
 			continue;
 		if (passed >= 0)
 			close(passed);
-		if (message.len == 0)
-			continue;
-		err = request_decode(message.p, message.len, &req);
-		if (err == NULL && req.config.type != EXEC_INTERN)
-			err = err_msg(ERR_INVALID, "bad request: this socket takes interns");
-		if (err != NULL)
-			keeper_refuse(env, &req.from, err);
-		else
-			intern_run(env, &req);
-		request_release(&req);
+		if (h.message.len > 0)
+			intern_take(&h);
 	}
 }
