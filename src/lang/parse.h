@@ -12,7 +12,7 @@
  * is complete. Nodes are made in the arena; the source (kept) outlives them.
  */
 #define PARSE_MAX_DEPTH	 500		/* of the tree, and of nesting in the text */
-#define PARSE_MAX_TOKENS (4u << 20)	/* of one source */
+#define PARSE_MAX_TOKENS (1u << 20)	/* of one source */
 #define PARSE_MAX_PARAMS 128		/* arguments of a function definition */
 
 struct module *parse_module(struct arena *, const struct source_text *, struct diags *);
