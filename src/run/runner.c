@@ -17,9 +17,8 @@
 #define STALLED_TRIES	3		/* tries in a row without a new result end the run */
 #define RETRY_FIRST	SECONDS(1)	/* doubled with each stalled try */
 #define RETRY_MAX	SECONDS(60)
-#define MIN_CPU		1.0		/* what a run asks for at least; the reference's minResources */
+#define MIN_CPU		1.0		/* what a run asks for at least. No disk: a full one is met when it is full */
 #define MIN_MEM		(500.0 * 1048576)
-#define MIN_DISK	(1024.0 * 1048576)
 
 struct do_op {
 	struct op	op;
@@ -211,8 +210,6 @@ step_allocate(struct do_op *d)
 		resources_set(&req.min, "cpu", MIN_CPU);
 	if (req.min.mem < MIN_MEM)
 		resources_set(&req.min, "mem", MIN_MEM);
-	if (req.min.disk < MIN_DISK)
-		resources_set(&req.min, "disk", MIN_DISK);
 	alloc_labels(r, &labels);
 	d->step = D_ALLOCATING;
 	d->child = sched_allocate_start(r->controller->sched, &req, &labels, waiting_cb, runner_hold_cb, d);
