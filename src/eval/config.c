@@ -202,12 +202,12 @@ element_value(const struct fileset *fs, bool dir, const char *name, struct value
 
 	if (dir) {
 		if (fileset_is_list(fs))
-			return err_msg(ERR_INVALID, "output %s is not a directory", name);
+			return err_msg(ERR_EXEC, "output %s is not a directory", name);
 		*out = value_dir(fileset_ref((struct fileset *)fs));
 		return NULL;
 	}
 	if (!fileset_as_file(fs, &file))
-		return err_msg(ERR_NOT_EXIST, "output %s is missing", name);
+		return err_msg(ERR_EXEC, "output %s is missing", name);
 	*out = value_file(&file);
 	return NULL;
 }
@@ -220,7 +220,7 @@ exec_value(const struct flow_exec *x, const struct fileset *fs, struct value **o
 	size_t n = 0;
 
 	if (fs == NULL || !fileset_is_list(fs) || fileset_nlist(fs) != x->nouts)
-		return err_msg(ERR_INVALID, "the result has not %zu outputs", x->nouts);
+		return err_msg(ERR_EXEC, "the result has not %zu outputs", x->nouts);
 	if (x->nouts == 1)
 		return element_value(fileset_elem(fs, 0), x->outs[0].dir, x->outs[0].name, out);
 	v = xcalloc(x->nouts + 1, sizeof *v);

@@ -244,7 +244,7 @@ take_up(struct core *c, struct flow *f)
 	c->stats->visits++;
 	switch (f->op) {
 	case FLOW_EXTERN:
-		core_failed(c, f, err_msg(ERR_NOT_SUPPORTED, "copying to %s is not supported", f->u.intern.url));
+		core_failed(c, f, err_msg(ERR_NOT_SUPPORTED, "copying to %s", f->u.intern.url));
 		return;
 	case FLOW_EXEC:
 	case FLOW_INTERN:
@@ -424,10 +424,24 @@ keyed(struct core *c, struct flow *f)
 	}
 }
 
+/* Edges were added in front: in the order of those that wait, things happen as in the program. */
+struct flow_edge *
+core_edges_in_order(struct flow_edge *e)
+{
+	struct flow_edge *head = NULL, *next;
+
+	for (; e; e = next) {
+		next = e->next;
+		e->next = head;
+		head = e;
+	}
+	return head;
+}
+
 static void
 tell_dependents(struct core *c, struct flow *f)
 {
-	struct flow_edge *e = f->on_done;
+	struct flow_edge *e = core_edges_in_order(f->on_done);
 
 	f->on_done = NULL;
 	for (; e; e = e->next) {

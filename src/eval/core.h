@@ -36,7 +36,8 @@ struct core {
 	const struct eval_config *config;	/* kept */
 	struct regexp	 *invalidate;	/* owned, or NULL */
 	struct flow_queue queue;
-	struct flow_vec	  walk, settled;	/* keys.c: to be walked; to be given their key */
+	struct flow_vec	  walk, settled;	/* keys.c: to be walked, from the end; to be given their key, in order */
+	size_t		  nsettled;		/* of those, done */
 	struct flow_vec	  failures;	/* nodes that failed on their own and were wanted */
 	struct digest	 *in;		/* scratch */
 	size_t		  nin;
@@ -68,6 +69,7 @@ enum {
 };
 void core_enqueue(struct core *, struct flow *);	/* fine on one that is queued */
 void core_edge(struct core *, struct flow_edge **, struct flow *dependent);
+struct flow_edge *core_edges_in_order(struct flow_edge *);	/* reverses in place */
 struct digest *core_in(struct core *, size_t n);	/* room for n digests, until the next call */
 /* Finds the logical key of a node: interns below are set going, and the node is queued when it has it. */
 void keys_start(struct core *, struct flow *);

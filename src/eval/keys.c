@@ -42,7 +42,7 @@ pass_on(struct flow *to, const struct flow *from)
 static void
 settle(struct core *c, struct flow *f)
 {
-	struct flow_edge *e = f->on_key;
+	struct flow_edge *e = core_edges_in_order(f->on_key);
 
 	if (f->flags & CORE_KEYED)
 		return;
@@ -72,7 +72,7 @@ static void
 walk_one(struct core *c, struct flow *f)
 {
 	c->stats->key_visits++;
-	for (uint32_t i = 0; i < f->ndeps + f->ncaptured; i++) {
+	for (uint32_t i = f->ndeps + f->ncaptured; i-- > 0;) {	/* so that the first one is on top */
 		struct flow *d = f->deps[i];
 
 		if (d->flags & CORE_KEYED) {
@@ -115,8 +115,10 @@ keys_step(struct core *c)
 {
 	struct flow *f;
 
-	if (c->settled.n > 0) {
-		settle(c, c->settled.v[--c->settled.n]);
+	if (c->nsettled < c->settled.n) {
+		settle(c, c->settled.v[c->nsettled++]);
+		if (c->nsettled == c->settled.n)
+			c->nsettled = c->settled.n = 0;
 	} else if (c->walk.n > 0) {
 		f = c->walk.v[--c->walk.n];
 		walk_one(c, f);

@@ -298,7 +298,7 @@ work_lost(struct work *w)
 static struct err *
 changed(const struct work *w)
 {
-	return err_new(ERR_TEMPORARY, "input", "%s: it changed while the run was going on", w->nc.config.url);
+	return err_msg(ERR_TEMPORARY, "input %s changed while the run was going on", w->nc.config.url);
 }
 
 static void
