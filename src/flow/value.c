@@ -23,6 +23,7 @@ value_alloc(enum value_kind kind, size_t size)
 	v->strict = true;
 	v->open = false;
 	v->hashed = false;
+	v->depth = 0;
 	return v;
 }
 
@@ -228,6 +229,7 @@ value_func(struct value_func *fn)
 	struct val_func *v = value_alloc(VAL_FUNC, sizeof *v);
 
 	v->head.open = fn->open;
+	v->head.depth = fn->depth;
 	v->fn = fn;
 	return &v->head;
 }
@@ -257,8 +259,10 @@ static void
 comp_set(struct val_comp *c, size_t i, struct value *part)
 {
 	c->v[i] = part;
-	c->head.strict &= part->strict;
-	c->head.open |= part->open;
+	c->head.strict = c->head.strict && part->strict;
+	c->head.open = c->head.open || part->open;
+	if (part->depth >= c->head.depth)
+		c->head.depth = part->depth < UINT16_MAX ? (uint16_t)(part->depth + 1) : UINT16_MAX;
 }
 
 static struct value *
@@ -508,4 +512,10 @@ bool
 value_is_open(const struct value *v)
 {
 	return v->open;
+}
+
+unsigned
+value_depth(const struct value *v)
+{
+	return v->depth;
 }

@@ -32,6 +32,7 @@ struct flow;
 struct value_func {
 	unsigned refs;
 	bool	 open;	/* captured something that has a delayed part */
+	uint16_t depth;	/* one more than that of the deepest value it captured */
 	const struct value_func_ops *ops;
 };
 typedef void value_flow_cb(struct flow *, void *arg);
@@ -88,6 +89,8 @@ int  value_cmp(const struct value *, const struct value *);
 bool value_equal(const struct value *, const struct value *);	/* strict values; functions are never equal */
 void value_digest(const struct value *, struct digest *);	/* w1 "value": names, signs, counts; delayed parts by node digest */
 bool value_is_strict(const struct value *);			/* no delayed part anywhere; kept, so O(1) */
+/* Levels of nesting, through functions as well; O(1). Walks recurse, so whoever nests values bounds this. */
+unsigned value_depth(const struct value *);
 /* Calls fn for each delayed part, in the order of the digest: left to right, fields by name. */
 void value_each_flow(const struct value *, value_flow_cb *, void *arg);
 /*

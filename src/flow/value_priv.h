@@ -11,9 +11,10 @@
 struct value {
 	unsigned refs;
 	uint8_t	 kind;		/* enum value_kind */
-	bool	 strict;	/* no delayed part to force */
-	bool	 open;		/* a delayed part, or a function that captured one */
-	bool	 hashed;	/* composites: digest is set */
+	bool	 strict : 1;	/* no delayed part to force */
+	bool	 open : 1;	/* a delayed part, or a function that captured one */
+	bool	 hashed : 1;	/* composites: digest is set */
+	uint16_t depth;		/* of nesting, functions and what they captured included; saturates */
 };
 
 struct val_int {

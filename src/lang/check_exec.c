@@ -72,7 +72,7 @@ check_named(struct checker *c, struct decl *d, const char *of, const struct name
 {
 	const struct type *t;
 
-	if (d->kind != DECL_VAL || d->name == NULL) {
+	if (d->kind != DECL_VAL || d->name == NULL || d->nrequires > 0) {
 		diag_error(c->diags, &d->span, "%s parameters have the form name := value", of);
 		return;
 	}
@@ -246,7 +246,7 @@ check_make_param(struct checker *c, struct unit *u, struct decl *d)
 	const struct type *t;
 	const struct param *p;
 
-	if (d->kind != DECL_VAL || d->name == NULL) {
+	if (d->kind != DECL_VAL || d->name == NULL || d->nrequires > 0) {
 		diag_error(c->diags, &d->span, "module parameters have the form name := value");
 		return;
 	}

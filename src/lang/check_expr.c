@@ -9,6 +9,8 @@
  * surely delayed; whether an operand really is, lowering finds out.
  */
 
+#define FLOAT_MAX_EXP 16384	/* the range of the 80-bit format: about 1e4932 */
+
 /* Is the declaration of that name the one that is being checked? */
 static bool
 inside_of(const struct checker *c, const char *name)
@@ -34,6 +36,22 @@ check_ident(struct checker *c, struct expr *e)
 	b->used = true;
 	e->note = b;
 	return b->type;
+}
+
+/* MPFR's exponents go far, but not everywhere. */
+static const struct type *
+check_float_literal(struct checker *c, const struct expr *e)
+{
+	mpfr_t f;
+	bool ok;
+
+	mpfr_init2(f, 64);
+	mpfr_set_str(f, e->str.p, 10, MPFR_RNDN);
+	ok = mpfr_number_p(f) && (mpfr_zero_p(f) || (mpfr_get_exp(f) < FLOAT_MAX_EXP && mpfr_get_exp(f) > -FLOAT_MAX_EXP));
+	mpfr_clear(f);
+	if (!ok)
+		diag_error(c->diags, &e->span, "the number is too large, or too small, for a float");
+	return type_float;
 }
 
 static bool
@@ -415,7 +433,7 @@ expr_type(struct checker *c, struct expr *e)
 	case EXPR_INT:
 		return type_int;
 	case EXPR_FLOAT:
-		return type_float;
+		return check_float_literal(c, e);
 	case EXPR_STRING:
 		return type_string;
 	case EXPR_BOOL:

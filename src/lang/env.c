@@ -57,39 +57,67 @@ env_get(const struct env *e, const struct binding *b)
 	return e->value;
 }
 
+#define CLOSURE_MAX_DEPTH 3000
+
 struct closure {
 	struct value_func   fn;
+	struct lower	   *lo;
 	const struct expr  *func;
 	const struct piece *piece;
+	struct digest	    digest;	/* made at once from those of the captured: functions over functions stay cheap */
 	struct value	   *captured[];
 };
+
+static void
+add_captured(struct w1 *w, uint32_t i, const struct value *v, bool skeleton)
+{
+	struct digest d;
+
+	if (skeleton && value_is_open(v)) {
+		w1_add_str(w, W1_DELAYED, i, NULL);
+		return;
+	}
+	value_digest(v, &d);
+	w1_add_digest(w, W1_DIGEST, i, &d);
+}
+
+static void
+closure_hash(const struct closure *c, bool skeleton, struct digest *out)
+{
+	struct w1 w;
+
+	w1_init(&w, "closure");
+	w1_add_digest(&w, W1_DIGEST, 0, &c->piece->digest);
+	for (size_t i = 0; i < c->piece->nfree; i++)
+		add_captured(&w, (uint32_t)i + 1, c->captured[i], skeleton);
+	w1_final(&w, out);
+}
 
 static void
 closure_digest(const struct value_func *fn, bool skeleton, struct digest *out)
 {
 	const struct closure *c = container_of(fn, struct closure, fn);
-	struct digest d;
-	struct w1 w;
 
-	w1_init(&w, "closure");
-	w1_add_digest(&w, W1_DIGEST, 0, &c->piece->digest);
-	for (size_t i = 0; i < c->piece->nfree; i++) {
-		if (skeleton)
-			value_skeleton(c->captured[i], &d);
-		else
-			value_digest(c->captured[i], &d);
-		w1_add_digest(&w, W1_DIGEST, (uint32_t)i + 1, &d);
-	}
-	w1_final(&w, out);
+	if (skeleton && fn->open)
+		closure_hash(c, true, out);
+	else
+		*out = c->digest;
 }
 
+/* What is open is captured as one node, however much it holds: so many functions over the same data share it. */
 static void
 closure_each_captured(const struct value_func *fn, value_flow_cb *cb, void *arg)
 {
 	const struct closure *c = container_of(fn, struct closure, fn);
 
-	for (size_t i = 0; i < c->piece->nfree; i++)
-		value_each_captured(c->captured[i], cb, arg);
+	for (size_t i = 0; i < c->piece->nfree; i++) {
+		struct value *v = c->captured[i];
+
+		if (value_kind(v) == VAL_FLOW)
+			cb(value_get_flow(v), arg);
+		else if (value_is_open(v))
+			cb(flow_val(c->lo->g, value_ref(v)), arg);
+	}
 }
 
 static void
@@ -103,21 +131,32 @@ closure_free(struct value_func *fn)
 
 static const struct value_func_ops closure_ops = { closure_digest, closure_each_captured, closure_free };
 
-struct value *
-closure_new(struct lower *lo, const struct expr *func, const struct place *place)
+struct err *
+closure_new(struct lower *lo, const struct expr *func, const struct place *place, struct value **out)
 {
 	const struct piece *piece = piece_get(lo->p, func, PIECE_ALL);
 	struct closure *c = xcalloc(1, offsetof(struct closure, captured) + piece->nfree * sizeof(struct value *));
+	unsigned depth = 0;
 
 	c->fn.refs = 1;
 	c->fn.ops = &closure_ops;
+	c->lo = lo;
 	c->func = func;
 	c->piece = piece;
 	for (size_t i = 0; i < piece->nfree; i++) {
 		c->captured[i] = value_ref(env_get(place->env, piece->free[i]));
 		c->fn.open |= value_is_open(c->captured[i]);
+		if (value_depth(c->captured[i]) > depth)
+			depth = value_depth(c->captured[i]);
 	}
-	return value_func(&c->fn);
+	if (depth >= CLOSURE_MAX_DEPTH) {
+		closure_free(&c->fn);
+		return lower_err(&func->span, "functions that hold functions are nested deeper than %d", CLOSURE_MAX_DEPTH);
+	}
+	c->fn.depth = (uint16_t)(depth + 1);
+	closure_hash(c, false, &c->digest);
+	*out = value_func(&c->fn);
+	return NULL;
 }
 
 const struct expr *

@@ -480,8 +480,7 @@ lower_expr(struct lower *lo, const struct expr *e, const struct place *place, st
 	case EXPR_BLOCK:
 		return lower_block(lo, e, place, out);
 	case EXPR_FUNC:
-		*out = closure_new(lo, e, place);
-		return NULL;
+		return closure_new(lo, e, place, out);
 	case EXPR_EXEC:
 		return lower_exec(lo, e, place, out);
 	case EXPR_MAKE:

@@ -43,6 +43,10 @@ struct place {
 struct err *lower_err(const struct span *, const char *fmt, ...) printf_like(2, 3);
 struct src_pos lower_pos(const struct span *);
 
+/* Bounds on what a value may grow to, so that a program's mistake is an error and not the end of memory. */
+#define STRING_MAX (256u << 20)	/* bytes */
+#define LIST_MAX   (1u << 24)	/* elements */
+
 /* ---- Waiting ---- */
 
 enum operand {
@@ -118,7 +122,7 @@ must_check struct err *lower_unit(struct lower *, const struct unit *, struct va
 
 /* ---- Functions as values ---- */
 
-struct value *closure_new(struct lower *, const struct expr *func, const struct place *);
+must_check struct err *closure_new(struct lower *, const struct expr *func, const struct place *, struct value **out);
 /* A function written in C: of the language or of a system module. */
 struct sys_func;
 struct value *sys_value(const struct sys_func *);

@@ -13,8 +13,6 @@
  * What the builtin functions do. Their arguments are awaited at the top; those that need to look
  * deeper say so by a second operation over the parts.
  */
-#define RANGE_MAX (1 << 26)	/* elements: a range is a list in memory */
-
 static struct err *
 len_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v, size_t n unused_arg,
     struct value **out, struct flow **need unused_arg)
@@ -54,7 +52,7 @@ float_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 {
 	double d = mpz_get_d(value_get_int(v[0]));
 
-	if (!(d > -1e308 * 1.7 && d < 1e308 * 1.7))
+	if (!(d > -1.7e308 && d < 1.7e308))
 		return lower_err(op->span, "the int is too large for a float");
 	*out = value_double(d);
 	return NULL;
@@ -224,8 +222,8 @@ range_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 
 	if (mpz_cmp(value_get_int(v[0]), value_get_int(v[1])) > 0)
 		return lower_err(op->span, "invalid range: its start is greater than its end");
-	if (!value_int_fits(v[0], &a) || !value_int_fits(v[1], &b) || (uint64_t)b - (uint64_t)a > RANGE_MAX)
-		return lower_err(op->span, "invalid range: more than %d elements", RANGE_MAX);
+	if (!value_int_fits(v[0], &a) || !value_int_fits(v[1], &b) || (uint64_t)b - (uint64_t)a > LIST_MAX)
+		return lower_err(op->span, "invalid range: more than %u elements", LIST_MAX);
 	list = xcalloc((size_t)(b - a) + 1, sizeof *list);
 	for (int64_t i = a; i < b; i++)
 		list[i - a] = value_int(i);

@@ -121,7 +121,7 @@ lower_compr(struct lower *lo, const struct expr *e, const struct place *place, s
 }
 
 static struct err *
-flatten_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v, size_t n,
+flatten_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n,
     struct value **out, struct flow **need unused_arg)
 {
 	size_t total = 0, k = 0;
@@ -129,6 +129,8 @@ flatten_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, st
 
 	for (size_t i = 0; i < n; i++)
 		total += value_len(v[i]);
+	if (total > LIST_MAX)
+		return lower_err(op->span, "the list has more than %u elements", LIST_MAX);
 	parts = xcalloc(total ? total : 1, sizeof *parts);
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < value_len(v[i]); j++)

@@ -104,19 +104,20 @@ arith_float(const struct lower_op *op, const struct value *va, const struct valu
 	return err;
 }
 
-static struct value *
-concat_strings(const struct value *a, const struct value *b)
+static struct err *
+concat_strings(const struct lower_op *op, const struct value *a, const struct value *b, struct value **out)
 {
 	size_t m, n;
 	const char *p = value_get_string(a, &m), *q = value_get_string(b, &n);
 	struct buf s = BUF_INIT;
-	struct value *v;
 
+	if (m + n > STRING_MAX)
+		return lower_err(op->span, "the string has more than %u bytes", STRING_MAX);
 	buf_add(&s, p, m);
 	buf_add(&s, q, n);
-	v = value_string(buf_str(&s), s.len);
+	*out = value_string(buf_str(&s), s.len);
 	buf_release(&s);
-	return v;
+	return NULL;
 }
 
 static struct value *
@@ -159,9 +160,11 @@ concat_dirs(const struct value *a, const struct value *b)
 }
 
 static struct err *
-concat_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v, size_t n unused_arg,
+concat_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
     struct value **out, struct flow **need unused_arg)
 {
+	if (value_kind(v[0]) != VAL_DIR && value_len(v[0]) + value_len(v[1]) > LIST_MAX)
+		return lower_err(op->span, "the sum has more than %u elements", LIST_MAX);
 	if (value_kind(v[0]) == VAL_LIST)
 		*out = concat_lists(v[0], v[1]);
 	else if (value_kind(v[0]) == VAL_MAP)
@@ -204,8 +207,7 @@ arith_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 		return arith_int(op, v[0], v[1], out);
 	if (value_kind(v[0]) == VAL_FLOAT)
 		return arith_float(op, v[0], v[1], out);
-	*out = concat_strings(v[0], v[1]);
-	return NULL;
+	return concat_strings(op, v[0], v[1], out);
 }
 
 /* ---- Equality: of what the type admits, as far as needed ---- */

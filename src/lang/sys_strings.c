@@ -117,6 +117,10 @@ FN(join_fn)
 			buf_add(&b, sep, nsep);
 		s = value_get_string(value_at(v[0], i), &n);
 		buf_add(&b, s, n);
+		if (b.len > STRING_MAX) {
+			buf_release(&b);
+			return lower_err(op->span, "strings.Join: the string has more than %u bytes", STRING_MAX);
+		}
 	}
 	*out = value_string(buf_str(&b), b.len);
 	buf_release(&b);
