@@ -3,11 +3,11 @@
 # What time does to a run whose controller was killed: its alloc's lease lapses, and nothing is lost; `retain` passes, and
 # its commands are ended, and these, and only these, are started again.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/crashlib.sh"
+. "$here/crashlib.sh"
 
 # killed OPTION...: a run of gate.rf whose part 0 has ended and whose others run; then its controller is killed.
 killed() {
-	gate_run --no-cache "$@" >out 2>err </dev/null &
+	$(gate_run --no-cache "$@") >out 2>err </dev/null &
 	run=$!
 	wait_for 20 has_started 0 1 2
 	wait_for 20 ended_is_known

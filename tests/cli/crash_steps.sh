@@ -3,7 +3,7 @@
 # Kill -9 at named durable steps: what dies is the controller, its journal, a slot worker of the keeper, or the writer of
 # the databases, exactly there. Whatever it was, the run comes to its result, and nothing is executed twice.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/crashlib.sh"
+. "$here/crashlib.sh"
 
 # step POINT WHO ONCE [OPTION...]: WHO dies at POINT; all but the names in ONCE may start twice, at most three of them
 # (those that ran in the moment).
@@ -47,7 +47,7 @@ step store-before-db-answer:1 over --cache write
 crash_step() {
 	local point=$1 who=$2 code=0
 	shift 2
-	WEIR_CRASH=$point WEIR_CRASH_ONCE=$PWD/crashed timeout 60 weir run $run_options "$@" "$T/parts.rf" -log "$PWD/log" \
+	WEIR_CRASH=$point WEIR_CRASH_ONCE=$PWD/crashed timeout 60 $(parts_run "$@") \
 		>out 2>err || code=$?
 	cat err
 	[ -e crashed ] || fail "nobody has passed $point"
@@ -81,7 +81,7 @@ done
 resumes=(takeover-before-epoch:1 journal-before-sync:1 run-before-snapshot:1 run-after-snapshot:1 journal-client-answered:2)
 resume_step() {
 	local code=0
-	WEIR_CRASH=run-after-snapshot:2 timeout 60 weir run $run_options --no-cache "$T/parts.rf" -log "$PWD/log" >out 2>err || code=$?
+	WEIR_CRASH=run-after-snapshot:2 timeout 60 $(parts_run --no-cache) >out 2>err || code=$?
 	expect_equal 'the exit status of run' $code 137
 	code=0
 	WEIR_CRASH=$1 WEIR_CRASH_ONCE=$PWD/crashed timeout 60 weir resume last >out 2>err || code=$?

@@ -3,13 +3,13 @@
 # Kill -9 at instants spread over the life of a run: of the controller, of its journal, of the keeper. Then the run comes
 # to its result, and nothing that ran or had ended is executed again, except what ran under a keeper that was killed.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/crashlib.sh"
+. "$here/crashlib.sh"
 
 # How long is it, from its first process to its last?
 test_case 'the run, undisturbed' '
 	round whole
 	start=$(now_ms)
-	expect_exit 0 parts_run --no-cache
+	expect_exit 0 $(parts_run --no-cache)
 	echo $(($(now_ms) - start)) >$T/length
 	cp out $T/whole.out
 	expect_parts
@@ -27,7 +27,7 @@ instant() {
 
 # begin: starts the run behind this subshell; run is its process.
 begin() {
-	weir run $run_options --no-cache "$T/parts.rf" -log "$PWD/log" >out 2>err </dev/null &
+	$(parts_run --no-cache) >out 2>err </dev/null &
 	run=$!
 }
 

@@ -66,13 +66,14 @@ round_end() {
 	done
 }
 
-# The folder is a parameter's text and so a part of every key; the result is the same in every folder.
+# What to type, with more options behind it. The folder is a parameter's text and so a part of every key; the result is
+# the same in every folder.
 parts_run() {
-	weir run $run_options "$@" "$T/parts.rf" -log "$PWD/log"
+	echo weir run $run_options "$@" "$T/parts.rf" -log "$PWD/log"
 }
 
 gate_run() {
-	weir run $run_options "$@" "$T/gate.rf" -log "$PWD/log" -gate "$PWD/gate"
+	echo weir run $run_options "$@" "$T/gate.rf" -log "$PWD/log" -gate "$PWD/gate"
 }
 
 # expect_parts: the result of parts.rf, as `weir cat` has it.
@@ -154,7 +155,7 @@ resume_parts() {
 		: # it was durable, but not said yet
 	else
 		expect_match err 'there is no (root|run) '
-		expect_exit 0 parts_run "$@"
+		expect_exit 0 $(parts_run "$@")
 	fi
 }
 
@@ -169,7 +170,7 @@ rounds() {
 		fi
 		(
 			set -e
-			trap 'code=$?; round_end; echo $code >"$T/round-$i.status"' EXIT
+			trap "code=\$?; round_end; echo \$code >'$T/round-$i.status'" EXIT
 			round "round-$i"
 			eval "$body"
 		) >"$T/round-$i.log" 2>&1 </dev/null &

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Signals: what ^C, SIGTERM, SIGHUP and `weir kill` end, what they leave, and what a resume makes of it.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/crashlib.sh"
+. "$here/crashlib.sh"
 
 # stubborn.rf: part 0 ends at once; a second command says when it is asked to end, and ends or not, as mode says.
 cat >stubborn.rf <<'END'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Several controllers on one root: runs beside each other, a resume of what lives, two resumes of what does not.
 . "$(dirname "$0")/lib.sh"
-. "$(dirname "$0")/crashlib.sh"
+. "$here/crashlib.sh"
 
 cat >words.rf <<'END'
 param log string
@@ -32,7 +32,7 @@ two_follow() {
 
 test_case 'two different programs at once' '
 	round different
-	timeout 60 weir run $run_options "$T/parts.rf" -log $PWD/log >out1 2>err1 &
+	timeout 60 $(parts_run) >out1 2>err1 &
 	first=$!
 	timeout 60 weir run $run_options "$T/words.rf" -log $PWD/log2 >out2 2>err2 &
 	second=$!
@@ -49,7 +49,7 @@ test_case 'two different programs at once' '
 test_case 'the same program at once: each command is started once, and both have its result' '
 	round same
 	for i in 1 2 3; do
-		timeout 60 weir run $run_options "$T/parts.rf" -log "$PWD/log" >out$i 2>err$i &
+		timeout 60 $(parts_run) >out$i 2>err$i &
 		pids[i]=$!
 	done
 	for i in 1 2 3; do
@@ -65,7 +65,7 @@ test_case 'the same program at once: each command is started once, and both have
 test_case 'the same program at once with --no-cache: they share nothing' '
 	round apart
 	for i in 1 2; do
-		timeout 60 weir run $run_options --no-cache "$T/parts.rf" -log "$PWD/log" >out$i 2>err$i &
+		timeout 60 $(parts_run --no-cache) >out$i 2>err$i &
 		pids[i]=$!
 	done
 	for i in 1 2; do
@@ -79,7 +79,7 @@ test_case 'the same program at once with --no-cache: they share nothing' '
 
 test_case 'resume of a run that lives attaches, prints its result and ends with it' '
 	round attach
-	gate_run --no-cache >out1 2>err1 </dev/null &
+	$(gate_run --no-cache) >out1 2>err1 </dev/null &
 	first=$!
 	wait_for 20 has_started 1 2
 	weir resume last >out2 2>err2 </dev/null &
@@ -97,7 +97,7 @@ test_case 'resume of a run that lives attaches, prints its result and ends with 
 
 test_case '^C of the one that has attached detaches it, and ends nothing' '
 	round detach
-	gate_run --no-cache >out1 2>err1 </dev/null &
+	$(gate_run --no-cache) >out1 2>err1 </dev/null &
 	first=$!
 	wait_for 20 has_started 1 2
 	setsid weir resume last >out2 2>err2 </dev/null &
@@ -118,7 +118,7 @@ test_case '^C of the one that has attached detaches it, and ends nothing' '
 
 test_case 'an attached resume goes on in the place of a controller that is killed' '
 	round heir
-	gate_run --no-cache >out1 2>err1 </dev/null &
+	$(gate_run --no-cache) >out1 2>err1 </dev/null &
 	first=$!
 	wait_for 20 has_started 1 2
 	weir resume last >out2 2>err2 </dev/null &
@@ -137,7 +137,7 @@ test_case 'an attached resume goes on in the place of a controller that is kille
 
 test_case 'of several resumes of a run that is dead one takes it over, and the others attach' '
 	round resumes
-	gate_run --no-cache >out0 2>err0 </dev/null &
+	$(gate_run --no-cache) >out0 2>err0 </dev/null &
 	first=$!
 	wait_for 20 has_started 1 2
 	kill -9 $first
@@ -162,7 +162,7 @@ test_case 'of several resumes of a run that is dead one takes it over, and the o
 
 test_case 'resume of a run that is done prints its result again' '
 	round done
-	expect_exit 0 parts_run --no-cache
+	expect_exit 0 $(parts_run --no-cache)
 	cp out first.out
 	expect_exit 0 weir resume last
 	cmp out first.out
