@@ -70,7 +70,8 @@ file_from_json(const json_t *j, const char *path, struct file *file)
 {
 	json_t *size = json_object_get(j, "Size");
 
-	if (!json_as_digest(json_object_get(j, "ID"), &file->id) || !json_is_integer(size) || json_integer_value(size) < 0)
+	if (!json_as_digest(json_object_get(j, "ID"), &file->id) || !json_is_integer(size) ||
+	    json_integer_value(size) < 0)
 		return err_msg(ERR_INVALID, "fileset: bad file at %s", path);
 	file->size = (uint64_t)json_integer_value(size);
 	return NULL;

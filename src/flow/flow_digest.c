@@ -58,7 +58,8 @@ digests_of(struct flow *const *deps, size_t n)
  * hole mentions enter too: they are waited for.
  */
 void
-node_digest_exec(const char *universe, const struct flow_exec *x, struct flow *const *deps, size_t n, struct digest *out)
+node_digest_exec(
+    const char *universe, const struct flow_exec *x, struct flow *const *deps, size_t n, struct digest *out)
 {
 	struct digest *in = digests_of(deps, n);
 	struct w1 w;
@@ -251,7 +252,8 @@ component_env(struct key_components *c, const char *const *env)
 }
 
 void
-flow_exec_components(const char *universe, const struct flow_exec *x, const struct digest *in, struct key_components *out)
+flow_exec_components(
+    const char *universe, const struct flow_exec *x, const struct digest *in, struct key_components *out)
 {
 	memset(out, 0, sizeof *out);
 	component_text(out, "universe", universe);
@@ -260,7 +262,8 @@ flow_exec_components(const char *universe, const struct flow_exec *x, const stru
 	component_text(out, "cmd", x->cmd);
 	for (size_t i = 0; i < x->nargs; i++) {
 		const struct flow_arg *a = &x->args[i];
-		char *name = xasprintf("arg[%zu]%s%s%s", i, a->out ? " output" : "", a->name ? " " : "", a->name ? a->name : "");
+		char *name =
+		    xasprintf("arg[%zu]%s%s%s", i, a->out ? " output" : "", a->name ? " " : "", a->name ? a->name : "");
 		struct key_component *k = component_add(out, name);
 		const struct flow_out *o = a->out ? &x->outs[a->index] : NULL;
 		char *text = o ? xasprintf("%u %s", a->index, o->dir ? "dir" : "file") : NULL;

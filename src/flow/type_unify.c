@@ -20,7 +20,8 @@ field_sub(const struct type *t, const struct type *u, const struct type_field *f
 			continue;
 		if (t->fields[i].type == NULL || f->type == NULL)
 			return t->fields[i].type == f->type;
-		return u->kind == TYPE_SUM ? type_sub(f->type, t->fields[i].type) : type_sub(t->fields[i].type, f->type);
+		return u->kind == TYPE_SUM ? type_sub(f->type, t->fields[i].type)
+					   : type_sub(t->fields[i].type, f->type);
 	}
 	return false;
 }

@@ -122,7 +122,8 @@ map_json(const struct value *v)
 	json_t *a = json_array();
 
 	for (size_t i = 0; i < value_len(v); i++)
-		json_array_append_new(a, json_pack("[o, o]", value_json(value_key_at(v, i)), value_json(value_at(v, i))));
+		json_array_append_new(
+		    a, json_pack("[o, o]", value_json(value_key_at(v, i)), value_json(value_at(v, i))));
 	return tagged("$map", a);
 }
 
@@ -197,7 +198,8 @@ hex_decode(const char *s, struct buf *out)
 		unsigned byte;
 		int used = 0;
 
-		if (s[1] == '\0' || strspn(s, "0123456789abcdefABCDEF") < 2 || sscanf(s, "%2x%n", &byte, &used) != 1 || used != 2)
+		if (s[1] == '\0' || strspn(s, "0123456789abcdefABCDEF") < 2 || sscanf(s, "%2x%n", &byte, &used) != 1 ||
+		    used != 2)
 			return false;
 		buf_addch(out, (char)byte);
 	}
@@ -255,7 +257,8 @@ file_of(const json_t *j, struct file *f)
 {
 	const json_t *size = json_object_get(j, "size"), *id = json_object_get(j, "$file");
 
-	if (!json_is_string(id) || !json_as_digest(id, &f->id) || !json_is_integer(size) || json_integer_value(size) < 0)
+	if (!json_is_string(id) || !json_as_digest(id, &f->id) || !json_is_integer(size) ||
+	    json_integer_value(size) < 0)
 		return false;
 	f->size = (uint64_t)json_integer_value(size);
 	return true;
@@ -283,7 +286,8 @@ paths_from(const json_t *paths, bool hex, struct fileset_builder *b)
 		return false;
 	json_object_foreach((json_t *)paths, path, v) {
 		struct buf raw = BUF_INIT;
-		bool ok = file_of(v, &f) && (!hex || (hex_decode(path, &raw) && memchr(buf_str(&raw), '\0', raw.len) == NULL));
+		bool ok = file_of(v, &f) &&
+			  (!hex || (hex_decode(path, &raw) && memchr(buf_str(&raw), '\0', raw.len) == NULL));
 
 		if (ok)
 			fileset_builder_add(b, hex ? buf_str(&raw) : path, &f);

@@ -13,7 +13,8 @@
  */
 
 struct binding *
-check_bind(struct checker *c, enum binding_kind kind, const char *name, const struct type *type, const struct span *span)
+check_bind(
+    struct checker *c, enum binding_kind kind, const char *name, const struct type *type, const struct span *span)
 {
 	struct binding *b = arena_alloc(c->arena, sizeof *b);
 	struct scope_cell *cell = arena_alloc(c->arena, sizeof *cell);
@@ -237,7 +238,8 @@ add_field(struct type_field *f, size_t *n, const char *name, const struct type *
 	f[(*n)++] = (struct type_field){ name, type };
 }
 
-/* What an instance shows: exported values in the order of the text, and exported types. A name bound again: the last counts. */
+/* What an instance shows: exported values in the order of the text, and exported types. A name bound again: the last
+ * counts. */
 static const struct type *
 module_type(struct checker *c, struct scope_cell *mark)
 {

@@ -27,7 +27,8 @@ struct checker {
 };
 
 /* Scopes: take a mark, bind, close. Closing warns of what was not used. */
-struct binding *check_bind(struct checker *, enum binding_kind, const char *name, const struct type *, const struct span *);
+struct binding *check_bind(
+    struct checker *, enum binding_kind, const char *name, const struct type *, const struct span *);
 void check_close(struct checker *, struct scope_cell *mark, bool warn);
 struct binding *check_lookup(struct checker *, const char *name);
 const struct type *check_alias(struct checker *, const char *name);

@@ -151,8 +151,8 @@ is_binary_func(struct checker *c, const struct expr *e, const struct type *f)
 	}
 	if (f->nfields == 2)
 		return true;
-	diag_error(c->diags, &e->elem[0]->span, "%s expects a function of two arguments, got one of %zu (%s)", e->a->name,
-	    f->nfields, type_text(c, f));
+	diag_error(c->diags, &e->elem[0]->span, "%s expects a function of two arguments, got one of %zu (%s)",
+	    e->a->name, f->nfields, type_text(c, f));
 	return false;
 }
 

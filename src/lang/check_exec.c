@@ -21,8 +21,12 @@ struct named_param {
 };
 
 static const struct named_param exec_params[] = {
-	{ "image", WANT_STRING | WANT_NOW }, { "cpu", WANT_INT | WANT_FLOAT }, { "mem", WANT_INT }, { "disk", WANT_INT },
-	{ "cpufeatures", WANT_STRINGS }, { "nondeterministic", WANT_BOOL },
+    {"image", WANT_STRING | WANT_NOW},
+    {"cpu", WANT_INT | WANT_FLOAT},
+    {"mem", WANT_INT},
+    {"disk", WANT_INT},
+    {"cpufeatures", WANT_STRINGS},
+    {"nondeterministic", WANT_BOOL},
 };
 static const struct named_param requires_params[] = {
 	{ "cpu", WANT_INT | WANT_FLOAT | WANT_NOW }, { "mem", WANT_INT | WANT_NOW }, { "disk", WANT_INT | WANT_NOW },
@@ -85,8 +89,8 @@ check_named(struct checker *c, struct decl *d, const char *of, const struct name
 			diag_error(c->diags, &d->span, "%s parameter %s must be of type %s, got %s", of, d->name,
 			    want_text(params[i].want), type_text(c, t));
 		else if (t != NULL && t->flow && (params[i].want & WANT_NOW))
-			diag_error(c->diags, &d->span, "%s parameter %s must be known before anything runs, but is delayed", of,
-			    d->name);
+			diag_error(c->diags, &d->span,
+			    "%s parameter %s must be known before anything runs, but is delayed", of, d->name);
 		return;
 	}
 	diag_error(c->diags, &d->span, "unrecognized %s parameter %s", of, d->name);

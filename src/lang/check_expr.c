@@ -47,7 +47,8 @@ check_float_literal(struct checker *c, const struct expr *e)
 
 	mpfr_init2(f, 64);
 	mpfr_set_str(f, e->str.p, 10, MPFR_RNDN);
-	ok = mpfr_number_p(f) && (mpfr_zero_p(f) || (mpfr_get_exp(f) < FLOAT_MAX_EXP && mpfr_get_exp(f) > -FLOAT_MAX_EXP));
+	ok = mpfr_number_p(f) &&
+	     (mpfr_zero_p(f) || (mpfr_get_exp(f) < FLOAT_MAX_EXP && mpfr_get_exp(f) > -FLOAT_MAX_EXP));
 	mpfr_clear(f);
 	if (!ok)
 		diag_error(c->diags, &e->span, "the number is too large, or too small, for a float");
@@ -123,7 +124,8 @@ check_binary(struct checker *c, struct expr *e)
 	}
 	t = operator_type(e->op, a);
 	if (t == NULL)
-		diag_error(c->diags, &e->span, "binary operator \"%s\" not allowed for type %s", op_text(e->op), type_text(c, a));
+		diag_error(c->diags, &e->span, "binary operator \"%s\" not allowed for type %s", op_text(e->op),
+		    type_text(c, a));
 	return flow_if(c, t, flow);
 }
 
@@ -136,7 +138,8 @@ check_unary(struct checker *c, struct expr *e)
 		return NULL;
 	if (e->op == OP_NOT ? t->kind == TYPE_BOOL : is_number(t))
 		return t;
-	diag_error(c->diags, &e->span, "unary operator \"%s\" not allowed for type %s", op_text(e->op), type_text(c, t));
+	diag_error(
+	    c->diags, &e->span, "unary operator \"%s\" not allowed for type %s", op_text(e->op), type_text(c, t));
 	return NULL;
 }
 
@@ -266,8 +269,8 @@ check_spreads(struct checker *c, struct expr *e, const struct type *t, enum type
 		const struct type *s = check_expr(c, e->spread[i]);
 
 		if (s != NULL && s->kind != kind && s->kind != TYPE_BOTTOM) {
-			diag_error(c->diags, &e->spread[i]->span, "expected %s, got %s", kind == TYPE_LIST ? "list" : "map",
-			    type_text(c, s));
+			diag_error(c->diags, &e->spread[i]->span, "expected %s, got %s",
+			    kind == TYPE_LIST ? "list" : "map", type_text(c, s));
 			s = NULL;
 		}
 		t = flow_if(c, check_unify(c, "cannot add", t, s, &e->spread[i]->span), s && s->flow);
@@ -315,7 +318,8 @@ check_map(struct checker *c, struct expr *e)
 		const struct type *k = check_expr(c, e->entry[i].key), *v = check_expr(c, e->entry[i].value);
 
 		if (k != NULL && !is_key(k)) {
-			diag_error(c->diags, &e->entry[i].key->span, "type %s cannot be the key of a map", type_text(c, k));
+			diag_error(
+			    c->diags, &e->entry[i].key->span, "type %s cannot be the key of a map", type_text(c, k));
 			k = NULL;
 		}
 		key = i == 0 ? k : check_unify(c, "the keys differ", key, k, &e->entry[i].key->span);
@@ -357,7 +361,8 @@ check_compr(struct checker *c, struct expr *e)
 	const struct type *t;
 
 	if (e->clause[0].kind != CLAUSE_ENUM) {
-		diag_error(c->diags, &e->clause[0].span, "a comprehension must begin with an enumeration: [e | x <- list]");
+		diag_error(
+		    c->diags, &e->clause[0].span, "a comprehension must begin with an enumeration: [e | x <- list]");
 		return NULL;
 	}
 	for (size_t i = 0; i < e->nclauses; i++) {

@@ -14,7 +14,8 @@ check_tuple_pat(struct checker *c, struct pat *p, const struct type *t, enum bin
 	bool ok = t == NULL || t->kind == TYPE_BOTTOM || (t->kind == TYPE_TUPLE && t->nfields == p->nelems);
 
 	if (t != NULL && t->kind == TYPE_TUPLE && !ok)
-		diag_error(c->diags, &p->span, "expected tuple of size %zu, got %zu (%s)", p->nelems, t->nfields, type_text(c, t));
+		diag_error(c->diags, &p->span, "expected tuple of size %zu, got %zu (%s)", p->nelems, t->nfields,
+		    type_text(c, t));
 	else if (!ok)
 		diag_error(c->diags, &p->span, "expected tuple, got %s", type_text(c, t));
 	for (size_t i = 0; i < p->nelems; i++) {

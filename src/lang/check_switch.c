@@ -114,8 +114,8 @@ specialize(struct checker *c, const struct pat *p, const struct ctor *k, const s
 	}
 }
 
-static bool useful(struct matrix *, const struct row *rows, size_t nrows, const struct row *q, const struct type *const *types,
-    size_t ncols);
+static bool useful(struct matrix *, const struct row *rows, size_t nrows, const struct row *q,
+    const struct type *const *types, size_t ncols);
 
 static bool
 useful_under(struct matrix *m, const struct ctor *k, const struct row *rows, size_t nrows, const struct row *q,
@@ -159,8 +159,8 @@ longest(const struct row *rows, size_t nrows, const struct row *q)
 }
 
 static bool
-useful_apart(struct matrix *m, const struct row *rows, size_t nrows, const struct row *q, const struct type *const *types,
-    size_t ncols)
+useful_apart(struct matrix *m, const struct row *rows, size_t nrows, const struct row *q,
+    const struct type *const *types, size_t ncols)
 {
 	struct ctor k = { .type = types[0] };
 	size_t max;
@@ -189,7 +189,8 @@ useful_apart(struct matrix *m, const struct row *rows, size_t nrows, const struc
 }
 
 static bool
-useful(struct matrix *m, const struct row *rows, size_t nrows, const struct row *q, const struct type *const *types, size_t ncols)
+useful(struct matrix *m, const struct row *rows, size_t nrows, const struct row *q, const struct type *const *types,
+    size_t ncols)
 {
 	struct row *rest, rq;
 	bool apart;
@@ -233,7 +234,8 @@ check_cases(struct checker *c, struct expr *e, const struct type *subject)
 		rows[n].col = arena_alloc(c->arena, sizeof(struct pat *));
 		rows[n].col[0] = plain(e->cases[n].pat);
 		if (!useful(&m, rows, n, &rows[n], &subject, 1) && m.nsteps <= MAX_STEPS)
-			diag_error(c->diags, &e->cases[n].span, "case is unreachable: %s", pat_text(c, e->cases[n].pat));
+			diag_error(
+			    c->diags, &e->cases[n].span, "case is unreachable: %s", pat_text(c, e->cases[n].pat));
 	}
 	rows[n].col = arena_alloc(c->arena, sizeof(struct pat *));
 	if (useful(&m, rows, n, &rows[n], &subject, 1))

@@ -10,10 +10,10 @@
  * of its free variables, in order, it says what it computes. Pieces are found once and kept by the program.
  */
 enum {
-	PIECE_ALL,	/* the whole expression */
-	PIECE_CODE,	/* the same, but its variables have been read: none are free */
-	PIECE_RIGHT,	/* what follows the first operand: of && and ||, of if */
-	PIECE_FROM,	/* PIECE_FROM + i: the cases of a switch or the clauses of a comprehension from i on, and the body */
+	PIECE_ALL,   /* the whole expression */
+	PIECE_CODE,  /* the same, but its variables have been read: none are free */
+	PIECE_RIGHT, /* what follows the first operand: of && and ||, of if */
+	PIECE_FROM,  /* PIECE_FROM + i: cases of a switch or clauses of a comprehension from i on, and the body */
 };
 struct piece {
 	struct digest	      digest;

@@ -64,7 +64,7 @@ struct closure {
 	struct lower	   *lo;
 	const struct expr  *func;
 	const struct piece *piece;
-	struct digest	    digest;	/* made at once from those of the captured: functions over functions stay cheap */
+	struct digest digest; /* made at once from those of the captured: functions over functions stay cheap */
 	struct value	   *captured[];
 };
 
@@ -151,7 +151,8 @@ closure_new(struct lower *lo, const struct expr *func, const struct place *place
 	}
 	if (depth >= CLOSURE_MAX_DEPTH) {
 		closure_free(&c->fn);
-		return lower_err(&func->span, "functions that hold functions are nested deeper than %d", CLOSURE_MAX_DEPTH);
+		return lower_err(
+		    &func->span, "functions that hold functions are nested deeper than %d", CLOSURE_MAX_DEPTH);
 	}
 	c->fn.depth = (uint16_t)(depth + 1);
 	closure_hash(c, false, &c->digest);
@@ -204,7 +205,7 @@ sys_closure_free(struct value_func *fn)
 	free(container_of(fn, struct sys_closure, fn));
 }
 
-static const struct value_func_ops sys_closure_ops = { sys_closure_digest, sys_closure_each_captured, sys_closure_free };
+static const struct value_func_ops sys_closure_ops = {sys_closure_digest, sys_closure_each_captured, sys_closure_free};
 
 struct value *
 sys_value(const struct sys_func *func)

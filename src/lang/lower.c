@@ -124,8 +124,8 @@ float_literal(const struct expr *e)
 /* ---- Projections ---- */
 
 static struct err *
-field_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+field_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	*out = value_ref(value_field(v[0], op->detail));
 	return NULL;
@@ -160,8 +160,8 @@ index_list(const struct lower_op *op, const struct value *list, const struct val
 }
 
 static struct err *
-index_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+index_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	struct buf b = BUF_INIT;
 	struct value *found;
@@ -182,7 +182,7 @@ index_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 static struct err *
 lower_index(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
-	struct lower_op op = { .fn = index_fn, .name = "index", .span = &e->span, .place = *place, .gives = GIVES_LIKE };
+	struct lower_op op = {.fn = index_fn, .name = "index", .span = &e->span, .place = *place, .gives = GIVES_LIKE};
 	struct value *v[2];
 	struct err *err = lower_expr(lo, e->a, place, &v[0]);
 
@@ -223,8 +223,8 @@ call_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, siz
 }
 
 static struct err *
-call_later(struct lower *lo, const struct span *span, const struct place *place, struct value *f, struct value **args, size_t n,
-    struct value **out)
+call_later(struct lower *lo, const struct span *span, const struct place *place, struct value *f, struct value **args,
+    size_t n, struct value **out)
 {
 	struct lower_op op = { .fn = call_fn, .name = "call", .span = span, .place = { NULL, place->ident } };
 	struct value **v = xcalloc(n + 1, sizeof *v);
@@ -244,8 +244,8 @@ call_later(struct lower *lo, const struct span *span, const struct place *place,
 }
 
 struct err *
-lower_call(struct lower *lo, const struct span *span, const struct place *place, struct value *f, struct value **args, size_t n,
-    struct value **out)
+lower_call(struct lower *lo, const struct span *span, const struct place *place, struct value *f, struct value **args,
+    size_t n, struct value **out)
 {
 	const struct sys_func *sys;
 	struct err *err;
@@ -366,7 +366,8 @@ lower_struct(struct lower *lo, const struct expr *e, const struct place *place, 
 	return err;
 }
 
-/* Takes *acc and gives the sum in its place. Spreads of a list follow in order; of two maps' entries the left one's win. */
+/* Takes *acc and gives the sum in its place. Spreads of a list follow in order; of two maps' entries the left one's
+ * win. */
 static struct err *
 add_spreads(struct lower *lo, const struct expr *e, const struct place *place, struct value **acc)
 {

@@ -59,8 +59,8 @@ struct lower_op;
  * v: borrowed, those that are awaited are there. Gives *out; or sets *need (and nothing else) to a flow among their
  * delayed parts: then it is called again with that flow's value in its place.
  */
-typedef struct err *lower_fn(struct lower *, const struct lower_op *, struct value *const *v, size_t n, struct value **out,
-    struct flow **need);
+typedef struct err *lower_fn(
+    struct lower *, const struct lower_op *, struct value *const *v, size_t n, struct value **out, struct flow **need);
 /* An operation: name, detail, number and the piece say what it does, and are its part of a continuation's digest. */
 struct lower_op {
 	lower_fn	   *fn;
@@ -78,8 +78,8 @@ struct lower_op {
 		GIVES_STRICT,	/* no delayed parts */
 	} gives;
 };
-must_check struct err *with_values(struct lower *, const struct lower_op *, const enum operand *, struct value **v, size_t n,
-    struct value **out);
+must_check struct err *with_values(
+    struct lower *, const struct lower_op *, const enum operand *, struct value **v, size_t n, struct value **out);
 /* The common case: all operands alike. */
 must_check struct err *with_all(struct lower *, const struct lower_op *, enum operand, struct value **v, size_t n,
     struct value **out);
@@ -88,7 +88,8 @@ must_check struct err *with_all(struct lower *, const struct lower_op *, enum op
 
 must_check struct err *lower_expr(struct lower *, const struct expr *, const struct place *, struct value **out);
 /* All of them, into a fresh array (free); on failure none. */
-must_check struct err *lower_exprs(struct lower *, struct expr *const *, size_t n, const struct place *, struct value ***out);
+must_check struct err *lower_exprs(
+    struct lower *, struct expr *const *, size_t n, const struct place *, struct value ***out);
 void values_unref(struct value **, size_t n);
 /* Binds a declaration's names: the environment grows. */
 must_check struct err *lower_decl(struct lower *, const struct decl *, struct place *);
@@ -106,16 +107,19 @@ must_check struct err *lower_make(struct lower *, const struct expr *, const str
 must_check struct err *lower_requires(struct lower *, const struct requires *, const struct place *, struct value *,
     struct value **out);
 /* Adds lists, maps, directories; takes both. */
-must_check struct err *lower_concat(struct lower *, const struct span *, struct value *a, struct value *b, struct value **out);
+must_check struct err *lower_concat(
+    struct lower *, const struct span *, struct value *a, struct value *b, struct value **out);
 /* A list of lists, laid flat; takes the parts. */
-must_check struct err *lower_flatten(struct lower *, const struct span *, struct value **v, size_t n, struct value **out);
+must_check struct err *lower_flatten(
+    struct lower *, const struct span *, struct value **v, size_t n, struct value **out);
 /* A map from 2n operands: keys, which are forced, then values. Takes them. */
 must_check struct err *lower_map(struct lower *, const struct span *, struct value **kv, size_t n, struct value **out);
 
 /* Patterns. Takes the value; the names are added to the environment. */
 must_check struct err *lower_pat(struct lower *, const struct pat *, struct value *, struct env **);
 /* The part of a tuple; takes it. */
-must_check struct err *lower_part(struct lower *, const struct span *, struct value *tuple, size_t i, struct value **out);
+must_check struct err *lower_part(
+    struct lower *, const struct span *, struct value *tuple, size_t i, struct value **out);
 
 /* An instance of a unit. given[i] (borrowed) is the value of param i, or NULL. */
 must_check struct err *lower_unit(struct lower *, const struct unit *, struct value *const *given, struct value **out);
@@ -132,7 +136,7 @@ const struct sys_func *sys_func_of(const struct value *);
 const struct expr *closure_enter(const struct value *, struct value **args, struct place *);
 
 /* Inputs by URL or path, as file() and dir() give them. */
-must_check struct err *lower_intern(struct lower *, const struct span *, const char *ident, const char *url, size_t len, bool dir,
-    struct value **out);
+must_check struct err *lower_intern(
+    struct lower *, const struct span *, const char *ident, const char *url, size_t len, bool dir, struct value **out);
 
 #endif

@@ -47,8 +47,8 @@ int_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct
 }
 
 static struct err *
-float_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+float_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	double d = mpz_get_d(value_get_int(v[0]));
 
@@ -59,8 +59,8 @@ float_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 }
 
 static struct err *
-zip_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+zip_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	size_t len = value_len(v[0]);
 	struct value **pairs;
@@ -114,8 +114,8 @@ unzip_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, si
 }
 
 static struct err *
-flatten_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, size_t nv unused_arg, struct value **out,
-    struct flow **need unused_arg)
+flatten_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, size_t nv unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	size_t n = value_len(v[0]);
 	struct value **parts = xcalloc(n ? n : 1, sizeof *parts);
@@ -129,8 +129,8 @@ flatten_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, 
 }
 
 static struct err *
-map_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v, size_t n, struct value **out,
-    struct flow **need unused_arg)
+map_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v, size_t n,
+    struct value **out, struct flow **need unused_arg)
 {
 	struct value **kv = xcalloc(n ? n : 1, sizeof *kv);
 
@@ -195,8 +195,8 @@ map_of_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, s
 }
 
 static struct err *
-list_of_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v, size_t nv unused_arg,
-    struct value **out, struct flow **need unused_arg)
+list_of_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v,
+    size_t nv unused_arg, struct value **out, struct flow **need unused_arg)
 {
 	struct value *map = value_kind(v[0]) == VAL_DIR ? map_of_dir(value_get_dir(v[0])) : value_ref(v[0]);
 	size_t n = value_len(map);
@@ -214,8 +214,8 @@ list_of_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, st
 }
 
 static struct err *
-range_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t nv unused_arg, struct value **out,
-    struct flow **need unused_arg)
+range_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t nv unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	struct value **list;
 	int64_t a, b;
@@ -232,10 +232,11 @@ range_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 	return NULL;
 }
 
-/* Folds the list into acc (taken) from element i on, one call after the other: a delayed list element costs a node, no stack. */
+/* Folds the list into acc (taken) from element i on, one call after the other: a delayed list element costs a node, no
+ * stack. */
 static struct err *
-fold_from(struct lower *lo, const struct lower_op *op, struct value *f, const struct value *list, size_t i, struct value *acc,
-    struct value **out)
+fold_from(struct lower *lo, const struct lower_op *op, struct value *f, const struct value *list, size_t i,
+    struct value *acc, struct value **out)
 {
 	for (; i < value_len(list); i++) {
 		struct value *args[2] = { acc, value_ref(value_at(list, i)) };
@@ -265,16 +266,16 @@ fold_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, siz
 }
 
 static struct err *
-delay_fn(struct lower *lo, const struct lower_op *op unused_arg, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+delay_fn(struct lower *lo, const struct lower_op *op unused_arg, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	*out = value_flow(flow_val(lo->g, value_ref(v[0])));
 	return NULL;
 }
 
 static struct err *
-trace_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+trace_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	struct buf b = BUF_INIT;
 

@@ -102,8 +102,12 @@ static struct err *
 compr_from(struct lower *lo, const struct expr *e, size_t k, const struct place *place, struct value **out)
 {
 	const struct expr_clause *c = &e->clause[k];
-	struct lower_op op = { .fn = c->kind == CLAUSE_ENUM ? enum_fn : filter_fn, .name = "comprehension", .number = k, .expr = e,
-		.span = &e->span, .place = *place };
+	struct lower_op op = {.fn = c->kind == CLAUSE_ENUM ? enum_fn : filter_fn,
+	    .name = "comprehension",
+	    .number = k,
+	    .expr = e,
+	    .span = &e->span,
+	    .place = *place};
 	struct value *v;
 	struct err *err = lower_expr(lo, c->expr, place, &v);
 

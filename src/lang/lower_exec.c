@@ -22,7 +22,8 @@ has_scheme(const char *url)
 	return n > 0 && strncmp(url + n, "://", 3) == 0;
 }
 
-/* An absolute path without doubled slashes and `.` parts; `..` stays, since links give it a meaning only the disk knows. */
+/* An absolute path without doubled slashes and `.` parts; `..` stays, since links give it a meaning only the disk
+ * knows. */
 static void
 clean_path(const char *dir, const char *path, struct buf *out)
 {
@@ -136,13 +137,14 @@ no_delays(struct decl *const *d, size_t n, struct value *const *v, const char *o
 {
 	for (size_t i = 0; i < n; i++)
 		if (!value_is_strict(v[i]))
-			return lower_err(&d[i]->span, "%s parameter %s must be known before anything runs, but is delayed", of,
-			    d[i]->name);
+			return lower_err(&d[i]->span,
+			    "%s parameter %s must be known before anything runs, but is delayed", of, d[i]->name);
 	return NULL;
 }
 
 struct err *
-lower_requires(struct lower *lo, const struct requires *r, const struct place *place, struct value *v, struct value **out)
+lower_requires(
+    struct lower *lo, const struct requires *r, const struct place *place, struct value *v, struct value **out)
 {
 	struct requirements req = REQUIREMENTS_INIT;
 	struct value **p = xcalloc(r->ndecls + 1, sizeof *p);
@@ -367,8 +369,12 @@ image_is_there(const struct expr *e, struct value *const *v)
 struct err *
 lower_exec(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
-	struct lower_op op = { .fn = exec_fn, .name = "exec", .expr = e, .span = &e->span, .place = { NULL, place->ident },
-		.gives = GIVES_STRICT };
+	struct lower_op op = {.fn = exec_fn,
+	    .name = "exec",
+	    .expr = e,
+	    .span = &e->span,
+	    .place = {NULL, place->ident},
+	    .gives = GIVES_STRICT};
 	size_t n = e->ndecls + count_inserted(e);
 	struct value **v = xcalloc(n + 1, sizeof *v);
 	enum operand *modes = xcalloc(n + 1, sizeof *modes);

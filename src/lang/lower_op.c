@@ -184,8 +184,8 @@ lower_concat(struct lower *lo, const struct span *span, struct value *a, struct 
 }
 
 static struct err *
-arith_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+arith_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	switch (op->expr->op) {
 	case OP_LT:
@@ -248,7 +248,8 @@ equal_structs(const struct type *t, const struct value *a, const struct value *b
 	enum verdict v = SAME;
 
 	for (size_t i = 0; i < t->nfields && v == SAME; i++)
-		v = equal(t->fields[i].type, value_field(a, t->fields[i].name), value_field(b, t->fields[i].name), need);
+		v = equal(
+		    t->fields[i].type, value_field(a, t->fields[i].name), value_field(b, t->fields[i].name), need);
 	return v;
 }
 
@@ -285,8 +286,8 @@ equal(const struct type *t, const struct value *a, const struct value *b, struct
 }
 
 static struct err *
-equal_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need)
+equal_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need)
 {
 	enum verdict verdict = equal(op->expr->a->type, v[0], v[1], need);
 

@@ -19,7 +19,8 @@ enum step {		/* what is taken from a value; part of a continuation's digest */
 	STEP_TAIL,
 };
 /* One step, packed in an operation's number: kind, size of the list pattern, whether it has a tail, index. */
-#define STEP(kind, size, tail, i) ((uint64_t)(kind) << 56 | (uint64_t)(tail) << 55 | (uint64_t)(size) << 24 | (uint64_t)(i))
+#define STEP(kind, size, tail, i)                                                                                      \
+	((uint64_t)(kind) << 56 | (uint64_t)(tail) << 55 | (uint64_t)(size) << 24 | (uint64_t)(i))
 #define STEP_KIND(n)		  ((enum step)((n) >> 56))
 #define STEP_HAS_TAIL(n)	  ((n) >> 55 & 1)
 #define STEP_SIZE(n)		  ((size_t)((n) >> 24 & 0x7fffffff))
@@ -45,8 +46,8 @@ length_fits(const struct value *list, size_t size, bool tail)
 }
 
 static struct err *
-step_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
-    struct flow **need unused_arg)
+step_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *const *v, size_t n unused_arg,
+    struct value **out, struct flow **need unused_arg)
 {
 	uint64_t s = op->number;
 
@@ -59,23 +60,27 @@ step_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *co
 		return NULL;
 	case STEP_VARIANT:
 		if (strcmp(value_tag(v[0]), op->detail) != 0)
-			return lower_err(op->span, "cannot match tag #%s with a variant with tag #%s", op->detail, value_tag(v[0]));
+			return lower_err(
+			    op->span, "cannot match tag #%s with a variant with tag #%s", op->detail, value_tag(v[0]));
 		*out = value_elem(v[0]) ? value_ref(value_elem(v[0])) : value_unit();
 		return NULL;
 	default:
 		if (!length_fits(v[0], STEP_SIZE(s), STEP_HAS_TAIL(s)))
-			return lower_err(op->span, "cannot match list pattern of size %zu with a list of size %zu", STEP_SIZE(s),
-			    value_len(v[0]));
-		*out = STEP_KIND(s) == STEP_TAIL ? list_from(v[0], STEP_SIZE(s)) : value_ref(value_at(v[0], STEP_INDEX(s)));
+			return lower_err(op->span, "cannot match list pattern of size %zu with a list of size %zu",
+			    STEP_SIZE(s), value_len(v[0]));
+		*out = STEP_KIND(s) == STEP_TAIL ? list_from(v[0], STEP_SIZE(s))
+						 : value_ref(value_at(v[0], STEP_INDEX(s)));
 		return NULL;
 	}
 }
 
 /* Takes the value. */
 static struct err *
-take_step(struct lower *lo, const struct span *span, struct value *v, uint64_t number, const char *detail, struct value **out)
+take_step(
+    struct lower *lo, const struct span *span, struct value *v, uint64_t number, const char *detail, struct value **out)
 {
-	struct lower_op op = { .fn = step_fn, .name = "path", .detail = detail, .number = number, .span = span, .gives = GIVES_LIKE };
+	struct lower_op op = {
+	    .fn = step_fn, .name = "path", .detail = detail, .number = number, .span = span, .gives = GIVES_LIKE};
 
 	return with_all(lo, &op, OPERAND_TOP, &v, 1, out);
 }
@@ -86,7 +91,8 @@ lower_part(struct lower *lo, const struct span *span, struct value *tuple, size_
 	return take_step(lo, span, tuple, STEP(STEP_TUPLE, 0, 0, i), NULL, out);
 }
 
-/* Matches one part of the value, which stays the caller's. A part of a delayed value that binds nothing is not looked at. */
+/* Matches one part of the value, which stays the caller's. A part of a delayed value that binds nothing is not looked
+ * at. */
 static struct err *
 bind_part(struct lower *lo, const struct pat *whole, const struct pat *part, const struct value *v, uint64_t number,
     const char *detail, struct env **env)

@@ -175,7 +175,8 @@ forced(struct graph *g, struct value *v)
 }
 
 struct err *
-program_instantiate(struct program *p, struct graph *g, const char *dir, const struct param_set *set, struct value **out)
+program_instantiate(
+    struct program *p, struct graph *g, const char *dir, const struct param_set *set, struct value **out)
 {
 	struct lower *lo = program_lower(p, g, dir);
 	size_t n = p->root->ast->nparams;

@@ -15,7 +15,8 @@
 bool
 program_is_args(const struct param *param)
 {
-	return strcmp(param->name, "args") == 0 && param->type->kind == TYPE_LIST && param->type->elem->kind == TYPE_STRING;
+	return strcmp(param->name, "args") == 0 && param->type->kind == TYPE_LIST &&
+	       param->type->elem->kind == TYPE_STRING;
 }
 
 static bool
@@ -40,7 +41,8 @@ param_named(const struct program *p, const char *name, size_t n)
 	const struct module *m = p->root->ast;
 
 	for (size_t i = 0; i < m->nparams; i++)
-		if (strlen(m->param[i].name) == n && memcmp(m->param[i].name, name, n) == 0 && !program_is_args(&m->param[i]))
+		if (strlen(m->param[i].name) == n && memcmp(m->param[i].name, name, n) == 0 &&
+		    !program_is_args(&m->param[i]))
 			return &m->param[i];
 	return NULL;
 }
@@ -98,7 +100,8 @@ float_value(const char *text, struct value **out)
 static bool
 bool_value(const char *text, struct value **out)
 {
-	static const char *const words[] = { "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False" };
+	static const char *const words[] = {
+	    "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"};
 
 	for (size_t i = 0; i < nitems(words); i++) {
 		if (strcmp(words[i], text) != 0)

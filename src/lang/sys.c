@@ -13,7 +13,8 @@
 #include "lang/parse.h"
 
 /* The table of system modules, and what their functions share. */
-static const struct sys_module *const modules[] = { &sys_dirs, &sys_files, &sys_path, &sys_regexp, &sys_strings, &sys_test };
+static const struct sys_module *const modules[] = {
+    &sys_dirs, &sys_files, &sys_path, &sys_regexp, &sys_strings, &sys_test};
 
 const struct sys_module *
 sys_find(const char *path)

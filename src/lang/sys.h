@@ -32,7 +32,8 @@ extern const struct sys_func sys_const_file, sys_const_dir;
 
 /* The pattern's regular expression, compiled once in an instantiation; borrowed. */
 struct regexp;
-must_check struct err *sys_regexp_get(struct lower *, const struct lower_op *, const struct value *pattern, struct regexp **);
+must_check struct err *sys_regexp_get(
+    struct lower *, const struct lower_op *, const struct value *pattern, struct regexp **);
 void regexp_cache_free(void *);
 /* `POS: TEXT` of an error that is not an evaluation's own; takes it. */
 struct err *sys_err(const struct lower_op *, struct err *);

@@ -10,16 +10,17 @@
 #include "base/xalloc.h"
 
 /* $/dirs, $/files, $/path and $/test. Paths here are text: nothing looks at a disk. */
-#define FN(name)                                                                                                             \
-	static struct err *name(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v,   \
-	    size_t nv unused_arg, struct value **out, struct flow **need unused_arg)
+#define FN(name)                                                                                                       \
+	static struct err *name(struct lower *lo unused_arg, const struct lower_op *op unused_arg,                     \
+	    struct value *const *v, size_t nv unused_arg, struct value **out, struct flow **need unused_arg)
 #define DATA_MAX (10u << 20)
 
 FN(copy_fn)
 {
 	(void)v;
 	(void)out;
-	return lower_err(op->span, "%s.%s is not supported yet: take results out with `weir get`", op->name + 2, op->detail);
+	return lower_err(
+	    op->span, "%s.%s is not supported yet: take results out with `weir get`", op->name + 2, op->detail);
 }
 
 /* ---- $/dirs ---- */
@@ -75,8 +76,8 @@ FN(groups_fn)
 	if (err != NULL)
 		return err;
 	if (regexp_ngroups(re) != 1)
-		return lower_err(op->span, "dirs.Groups: regexp %s must have one group, it has %u", value_get_string(v[1], NULL),
-		    regexp_ngroups(re));
+		return lower_err(op->span, "dirs.Groups: regexp %s must have one group, it has %u",
+		    value_get_string(v[1], NULL), regexp_ngroups(re));
 	g = xcalloc(fileset_nmap(fs) + 1, sizeof *g);
 	for (size_t i = 0; i < fileset_nmap(fs) && err == NULL; i++) {
 		const char *path = fileset_at(fs, i)->path;

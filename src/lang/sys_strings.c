@@ -8,15 +8,19 @@
 #include "base/xalloc.h"
 
 /* $/strings and $/regexp. Strings are bytes; characters are those of UTF-8, and a stray byte is one of its own. */
-#define FN(name)                                                                                                             \
-	static struct err *name(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct value *const *v,   \
-	    size_t nv unused_arg, struct value **out, struct flow **need unused_arg)
+#define FN(name)                                                                                                       \
+	static struct err *name(struct lower *lo unused_arg, const struct lower_op *op unused_arg,                     \
+	    struct value *const *v, size_t nv unused_arg, struct value **out, struct flow **need unused_arg)
 
 static size_t
 char_len(const char *s, size_t n)
 {
 	unsigned char c = (unsigned char)s[0];
-	size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 1;
+	size_t len = c < 0x80                ? 1
+		     : c >= 0xc2 && c < 0xe0 ? 2
+		     : c >= 0xe0 && c < 0xf0 ? 3
+		     : c >= 0xf0 && c < 0xf5 ? 4
+					     : 1;
 
 	if (len > n)
 		return 1;
@@ -93,7 +97,8 @@ FN(chunk_fn)
 	if (!value_int_fits(v[1], &limit))
 		limit = mpz_sgn(value_get_int(v[1])) > 0 ? INT64_MAX : 0;
 	if (limit < 4)
-		return lower_err(op->span, "strings.Chunk: the length must be at least 4, so that every character fits");
+		return lower_err(
+		    op->span, "strings.Chunk: the length must be at least 4, so that every character fits");
 	while (n > 0) {
 		max = (uint64_t)limit < n ? (size_t)limit : n;
 		for (k = 0; k < max && k + char_len(s + k, n - k) <= max;)
@@ -251,8 +256,8 @@ const struct sys_module sys_strings = { "$/strings", strings_funcs, nitems(strin
 
 /* A match in s at or after from, with room for its groups (free). */
 static struct err *
-find(struct lower *lo, const struct lower_op *op, const struct value *s, const struct value *re, size_t from, size_t **at,
-    unsigned *ngroups, bool *found)
+find(struct lower *lo, const struct lower_op *op, const struct value *s, const struct value *re, size_t from,
+    size_t **at, unsigned *ngroups, bool *found)
 {
 	struct regexp *r;
 	struct err *err = sys_regexp_get(lo, op, re, &r);
@@ -271,7 +276,8 @@ find(struct lower *lo, const struct lower_op *op, const struct value *s, const s
 static struct err *
 no_match(const struct lower_op *op, const struct value *s, const struct value *re)
 {
-	return lower_err(op->span, "regexp %s does not match string %s", value_get_string(re, NULL), value_get_string(s, NULL));
+	return lower_err(
+	    op->span, "regexp %s does not match string %s", value_get_string(re, NULL), value_get_string(s, NULL));
 }
 
 FN(groups_fn)
@@ -313,7 +319,8 @@ name_len(const char *s, size_t n)
 {
 	size_t k = 0;
 
-	while (k < n && (s[k] == '_' || (s[k] >= '0' && s[k] <= '9') || (s[k] >= 'a' && s[k] <= 'z') || (s[k] >= 'A' && s[k] <= 'Z')))
+	while (k < n && (s[k] == '_' || (s[k] >= '0' && s[k] <= '9') || (s[k] >= 'a' && s[k] <= 'z') ||
+			    (s[k] >= 'A' && s[k] <= 'Z')))
 		k++;
 	return k;
 }

@@ -80,7 +80,8 @@ struct program {
 	bool		   params_made;
 };
 
-/* unit.c: the unit for a path as written in importer (NULL: the program's own); reports at span and gives NULL if there is none. */
+/* unit.c: the unit for a path as written in importer (NULL: the program's own); reports at span and gives NULL if there
+ * is none. */
 struct unit *unit_get(struct program *, struct unit *importer, const char *path, const struct span *);
 const struct param *unit_param(const struct unit *, const char *name, size_t *index);
 

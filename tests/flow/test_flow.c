@@ -78,15 +78,19 @@ test_interning(void **state unused_arg)
 	assert_int_equal(freed, 4);
 }
 
-static const struct flow_exec plain = { .image = "host", .cmd = "cat %s > %s", .args = (struct flow_arg[]){ { false, 0, "f" },
-	{ true, 0, "out" } }, .nargs = 2, .outs = (struct flow_out[]){ { "out", false } }, .nouts = 1 };
+static const struct flow_exec plain = {.image = "host",
+    .cmd = "cat %s > %s",
+    .args = (struct flow_arg[]){{false, 0, "f"}, {true, 0, "out"}},
+    .nargs = 2,
+    .outs = (struct flow_out[]){{"out", false}},
+    .nouts = 1};
 
 /* Each part changes the key; resources and names do not. */
 static void
 test_exec_keys(void **state unused_arg)
 {
 	struct digest in[2] = { D("one"), D("two") }, base, d;
-	struct flow_arg swapped[] = { { true, 0, "out" }, { false, 0, "f" } }, second[] = { { false, 1, "f" }, { true, 0, "o" } };
+	struct flow_arg swapped[] = {{true, 0, "out"}, {false, 0, "f"}}, second[] = {{false, 1, "f"}, {true, 0, "o"}};
 	struct flow_out dir[] = { { "out", true } }, two[] = { { "out", false }, { "b", false } };
 	static const char *const env[] = { "A=1", NULL };
 	struct flow_exec v[8];

@@ -94,7 +94,8 @@ read_type(const char **p)
 {
 	const struct type *const base[] = { type_bottom, type_top, type_int, type_float, type_string, type_bool,
 		type_fileset, type_file, type_dir };
-	static const char *const names[] = { "bottom", "top", "int", "float", "string", "bool", "fileset", "file", "dir" };
+	static const char *const names[] = {
+	    "bottom", "top", "int", "float", "string", "bool", "fileset", "file", "dir"};
 	struct type_field f[8];
 	size_t n;
 
@@ -135,8 +136,16 @@ static void
 test_str(void **state unused_arg)
 {
 	static const char *const texts[] = {
-		"int", "()", "[string]", "[string:[int]]", "(int, string)", "{a int, b [string]}", "func(int, {a int}) bool",
-		"module{A int, B string}", "#A | #B(int)", "[top:bottom]",
+	    "int",
+	    "()",
+	    "[string]",
+	    "[string:[int]]",
+	    "(int, string)",
+	    "{a int, b [string]}",
+	    "func(int, {a int}) bool",
+	    "module{A int, B string}",
+	    "#A | #B(int)",
+	    "[top:bottom]",
 	};
 	struct type_field a = { "A", type_int }, t = { "T", T("{x int}") };
 	struct buf b = BUF_INIT;
@@ -159,18 +168,31 @@ test_sub(void **state unused_arg)
 		const char *t, *u;
 		bool sub;
 	} rows[] = {
-		{ "bottom", "int", true }, { "int", "top", true }, { "int", "bottom", false }, { "top", "int", false },
-		{ "int", "float", false }, { "()", "()", true }, { "[bottom]", "[int]", true }, { "[int]", "[top]", true },
-		{ "{a int, b string}", "{a int}", true }, { "{a int}", "{a int, b string}", false },
-		{ "{b string, a int}", "{a int, b string}", true }, { "{a int}", "{a string}", false },
-		{ "[top:bottom]", "[string:int]", true }, { "[string:int]", "[top:int]", false },
-		{ "(int, bottom)", "(int, int)", true }, { "(int, int)", "(int, int, int)", false },
-		{ "func({a int}) int", "func({a int, b int}) int", true },
-		{ "func({a int, b int}) int", "func({a int}) int", false },
-		{ "func(int) {a int, b int}", "func(int) {a int}", true },
-		{ "#A", "#A | #B(int)", true }, { "#A | #B(int)", "#A", false }, { "#A", "#A(int)", false },
-		{ "#A(bottom)", "#A(int)", true }, { "module{A int}", "{A int}", false },
-		{ "module{A int, B int}", "module{A int}", true },
+	    {"bottom", "int", true},
+	    {"int", "top", true},
+	    {"int", "bottom", false},
+	    {"top", "int", false},
+	    {"int", "float", false},
+	    {"()", "()", true},
+	    {"[bottom]", "[int]", true},
+	    {"[int]", "[top]", true},
+	    {"{a int, b string}", "{a int}", true},
+	    {"{a int}", "{a int, b string}", false},
+	    {"{b string, a int}", "{a int, b string}", true},
+	    {"{a int}", "{a string}", false},
+	    {"[top:bottom]", "[string:int]", true},
+	    {"[string:int]", "[top:int]", false},
+	    {"(int, bottom)", "(int, int)", true},
+	    {"(int, int)", "(int, int, int)", false},
+	    {"func({a int}) int", "func({a int, b int}) int", true},
+	    {"func({a int, b int}) int", "func({a int}) int", false},
+	    {"func(int) {a int, b int}", "func(int) {a int}", true},
+	    {"#A", "#A | #B(int)", true},
+	    {"#A | #B(int)", "#A", false},
+	    {"#A", "#A(int)", false},
+	    {"#A(bottom)", "#A(int)", true},
+	    {"module{A int}", "{A int}", false},
+	    {"module{A int, B int}", "module{A int}", true},
 	};
 
 	for (size_t i = 0; i < nitems(rows); i++)
@@ -185,10 +207,15 @@ test_equal(void **state unused_arg)
 		const char *t, *u;
 		bool equal;
 	} rows[] = {
-		{ "{a int, b string}", "{b string, a int}", true }, { "(int, string)", "(string, int)", false },
-		{ "#A | #B(int)", "#B(int) | #A", true }, { "#A", "#A(int)", false }, { "[int:string]", "[int:string]", true },
-		{ "func(int) int", "func(int) int", true }, { "func(int) int", "func(int) bool", false },
-		{ "{a int, b string}", "{a int, c string}", false }, { "bottom", "top", false },
+	    {"{a int, b string}", "{b string, a int}", true},
+	    {"(int, string)", "(string, int)", false},
+	    {"#A | #B(int)", "#B(int) | #A", true},
+	    {"#A", "#A(int)", false},
+	    {"[int:string]", "[int:string]", true},
+	    {"func(int) int", "func(int) int", true},
+	    {"func(int) int", "func(int) bool", false},
+	    {"{a int, b string}", "{a int, c string}", false},
+	    {"bottom", "top", false},
 	};
 
 	for (size_t i = 0; i < nitems(rows); i++)
@@ -202,22 +229,28 @@ test_unify(void **state unused_arg)
 	static const struct {
 		const char *t, *u, *want;
 	} rows[] = {
-		{ "bottom", "int", "int" }, { "int", "int", "int" }, { "string", "int", "!kind mismatch: string != int" },
-		{ "[{a int, b int}]", "[{a int}]", "[{a int}]" }, { "[bottom]", "[int]", "[int]" },
-		{ "[top:bottom]", "[string:int]", "[string:int]" }, { "[string:int]", "[top:bottom]", "[string:int]" },
-		{ "[string:int]", "[int:int]", "!map keys differ: string and int" },
-		{ "#A", "#B(int)", "#A | #B(int)" },
-		{ "#A(int)", "#A", "!a variant has an element in one type only: #A(int) and #A" },
-		{ "{a int}", "{b int}", "!no field in common: {a int} and {b int}" },
-		{ "{a int, b [bottom]}", "{b [int], c int}", "{b [int]}" },
-		{ "(int, [bottom])", "(int, [int])", "(int, [int])" },
-		{ "(int)", "(int, int)", "!tuples differ in size: (int) and (int, int)" },
-		{ "func(int) [bottom]", "func(int) [int]", "func(int) [int]" },
-		{ "func(int) int", "func(bool) int", "!functions differ in their arguments: func(int) int and func(bool) int" },
-		{ "[int]", "[string]", "!kind mismatch: int != string" },
-		{ "{a int, b bool}", "{a int, b int}", "!kind mismatch: bool != int" },
-		{ "module{A int, B int}", "module{A int}", "module{A int}" }, { "()", "()", "()" },
-		{ "[int]", "{a int}", "!kind mismatch: list != struct" },
+	    {"bottom", "int", "int"},
+	    {"int", "int", "int"},
+	    {"string", "int", "!kind mismatch: string != int"},
+	    {"[{a int, b int}]", "[{a int}]", "[{a int}]"},
+	    {"[bottom]", "[int]", "[int]"},
+	    {"[top:bottom]", "[string:int]", "[string:int]"},
+	    {"[string:int]", "[top:bottom]", "[string:int]"},
+	    {"[string:int]", "[int:int]", "!map keys differ: string and int"},
+	    {"#A", "#B(int)", "#A | #B(int)"},
+	    {"#A(int)", "#A", "!a variant has an element in one type only: #A(int) and #A"},
+	    {"{a int}", "{b int}", "!no field in common: {a int} and {b int}"},
+	    {"{a int, b [bottom]}", "{b [int], c int}", "{b [int]}"},
+	    {"(int, [bottom])", "(int, [int])", "(int, [int])"},
+	    {"(int)", "(int, int)", "!tuples differ in size: (int) and (int, int)"},
+	    {"func(int) [bottom]", "func(int) [int]", "func(int) [int]"},
+	    {"func(int) int", "func(bool) int",
+		"!functions differ in their arguments: func(int) int and func(bool) int"},
+	    {"[int]", "[string]", "!kind mismatch: int != string"},
+	    {"{a int, b bool}", "{a int, b int}", "!kind mismatch: bool != int"},
+	    {"module{A int, B int}", "module{A int}", "module{A int}"},
+	    {"()", "()", "()"},
+	    {"[int]", "{a int}", "!kind mismatch: list != struct"},
 	};
 
 	for (size_t i = 0; i < nitems(rows); i++) {

@@ -243,7 +243,7 @@ test_digest_tells_apart(void **state unused_arg)
 	struct value *v[20];
 	size_t n = 0;
 
-#define LIST(...) value_list((struct value *[]){ __VA_ARGS__ }, sizeof((struct value *[]){ __VA_ARGS__ }) / sizeof(void *))
+#define LIST(...) value_list((struct value *[]){__VA_ARGS__}, sizeof((struct value *[]){__VA_ARGS__}) / sizeof(void *))
 #define STRUCT(names, x, y) value_struct(names, (struct value *[]){ x, y }, 2)
 	v[n++] = value_int(1);
 	v[n++] = value_int(-1);
@@ -306,7 +306,8 @@ test_print(void **state unused_arg)
 	    "file(sha256=sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824, size=5)");
 	fileset_builder_add(b, "d/h", &hello);
 	assert_print(value_dir(fileset_builder_finish(b)), NULL,
-	    "dir(\"d/h\": file(sha256=sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824, size=5))");
+	    "dir(\"d/h\": file(sha256=sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824, "
+	    "size=5))");
 	assert_print(value_map(NULL, NULL, 0), NULL, "[]");
 	assert_print(value_map((struct value *[]){ value_int(10), value_int(9), value_int(10) },
 	    (struct value *[]){ value_str("old"), value_str("nine"), value_str("ten") }, 3), NULL,

@@ -509,15 +509,19 @@ static void
 test_keys_follow_content(void **state unused_arg)
 {
 	static const char *const texts[] = {
-		"val f = file(\"in\")\nval n = delay(1)\nval Main = if n > 0 { len(f) } else { 0 }",
-		"val fs = [file(\"in\"), file(\"in2\")]\nval Main = len(fs[delay(0)])",
-		"val f = file(\"in\")\nfunc g(x int) = x + len(f)\nval Main = [g(i) | i <- delay([1, 2])]",
-		"val f = file(\"in\")\nfunc g(x int) = x + len(f)\nval h = if delay(true) { g } else { g }\nval Main = h(1)",
-		"val s = {x: file(\"in\")}\nval Main = switch delay(#A) { case #A: len(s.x) }",
+		("val f = file(\"in\")\nval n = delay(1)\nval Main = if n > 0 { len(f) } else { 0 }"),
+		("val fs = [file(\"in\"), file(\"in2\")]\nval Main = len(fs[delay(0)])"),
+		("val f = file(\"in\")\nfunc g(x int) = x + len(f)\nval Main = [g(i) | i <- delay([1, 2])]"),
+		("val f = file(\"in\")\nfunc g(x int) = x + len(f)\n"
+		 "val h = if delay(true) { g } else { g }\nval Main = h(1)"),
+		("val f = file(\"in\")\nfunc g(x int) = x + len(f)\nfunc h(x int) = g(x)\n"
+		 "val Main = [h(i) | i <- delay([1])]"),
+		("val s = {x: file(\"in\")}\nval Main = switch delay(#A) { case #A: len(s.x) }"),
 	};
 
 	for (size_t i = 0; i < nitems(texts); i++) {
-		struct digest a = main_key(texts[i], ""), b = main_key(texts[i], " changed"), again = main_key(texts[i], "");
+		struct digest a = main_key(texts[i], ""), b = main_key(texts[i], " changed"),
+			      again = main_key(texts[i], "");
 
 		assert_true(digest_equal(&a, &again));
 		if (digest_equal(&a, &b))
