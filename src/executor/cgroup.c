@@ -132,21 +132,26 @@ write_limit(int fd, uint64_t bytes, const char *none)
 	return pwrite(fd, text, strlen(text), 0) > 0;
 }
 
-void
+bool
 cgroup_limit(struct cgroup *cg, uint64_t bytes)
 {
 	const char *none = cg->v2 ? "max" : "-1";
 
-	if (cg->procs < 0 || cg->now == bytes)
-		return;
+	if (cg->procs < 0)
+		return false;
+	if (cg->now == bytes)
+		return true;
 	/* v1 wants memory plus swap to be at least memory at every moment. */
 	if (!cg->v2 && cg->swap >= 0)
 		write_limit(cg->swap, 0, none);
-	if (!write_limit(cg->limit, bytes, none))
-		return;
+	if (!write_limit(cg->limit, bytes, none)) {
+		cg->now = UINT64_MAX;
+		return false;
+	}
 	if (cg->swap >= 0)
 		write_limit(cg->swap, cg->v2 ? 0 : bytes, cg->v2 && bytes != 0 ? "0" : none);
 	cg->now = bytes;
+	return true;
 }
 
 uint64_t
@@ -173,8 +178,10 @@ group_kill(const char *dir)
 	unsigned n = 0;
 	int pid;
 
+	/* 0 stands for a process that we cannot see, and would mean our own group. */
 	while (f != NULL && fscanf(f, "%d", &pid) == 1) {
-		kill(pid, SIGKILL);
+		if (pid > 1)
+			kill(pid, SIGKILL);
 		n++;
 	}
 	if (f != NULL)

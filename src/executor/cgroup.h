@@ -22,7 +22,7 @@ struct cgroup {
 /* Makes the group that holds all slots of a keeper (name: unique per root); its path, empty if it cannot be. */
 void cgroup_base(const char *name, char *path, unsigned size);
 void cgroup_open(const char *base, unsigned slot, struct cgroup *);
-void cgroup_limit(struct cgroup *, uint64_t bytes);	/* 0: none */
+bool cgroup_limit(struct cgroup *, uint64_t bytes);	/* 0: none. False: the kernel does not hold it */
 uint64_t cgroup_kills(const struct cgroup *);
 /* Kills whatever is in any group below base, and removes the groups. Returns how many processes it saw. */
 unsigned cgroup_sweep(const char *base, bool remove);

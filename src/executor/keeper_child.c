@@ -19,6 +19,7 @@
 #include "executor/host.h"
 #include "executor/cgroup.h"
 #include "executor/proctree.h"
+#include "executor/runtime.h"
 #include "executor/tree.h"
 #include "store/db_writer.h"
 
@@ -27,6 +28,7 @@
  * tree is killed first, and only when no process of it is left is the attempt's row given up.
  */
 #define CHILD_PAUSE INT64_C(1000000000)	/* before a child that died young is started again */
+#define SWEEP_TRIES 1000		/* of 5 ms: what cannot be killed stays, and its attempt counts as lost */
 
 static void
 child_close(struct keeper *k, enum child_kind kind)
@@ -90,6 +92,17 @@ keeper_children_start(struct keeper *k)
 
 		if (c->pid == 0 && !c->draining && host_mono() >= c->retry)
 			child_start(k, c);
+	}
+}
+
+void
+keeper_end_writer(struct keeper *k)
+{
+	for (unsigned i = 0; i < k->nchildren; i++) {
+		if (k->children[i].kind != CHILD_DB || k->children[i].pid == 0)
+			continue;
+		kill(k->children[i].pid, SIGTERM);
+		waitpid(k->children[i].pid, NULL, 0);
 	}
 }
 
@@ -234,7 +247,7 @@ press_row(struct keeper *k, struct keeper_child *c, const struct ledger_row *row
 		since = orphan_since(k, row);
 		if (since != 0 && now - since >= (int64_t)row->retain_ns)
 			ledger_kill(k->env.ledger, c->slot, LEDGER_RETAIN);
-		else if (k->env.cgroup[0] == '\0' && row->command != 0 && row->amount.mem > 0 &&
+		else if (row->watched && row->command != 0 && row->amount.mem > 0 &&
 		    (double)proctree_rss(row->worker) > row->amount.mem)
 			ledger_kill(k->env.ledger, c->slot, LEDGER_MEMORY);
 		else
@@ -288,11 +301,23 @@ keeper_is_pressed(const struct keeper *k)
 	return false;
 }
 
-/* Does the process hold the file open? Then it belongs to the tree that inherited the attempt's lock. */
+/* What tells a process of an earlier keeper's exec from a stranger. */
+struct traces {
+	struct stat *slots;	/* the directories that are bound at RUNTIME_SEEN */
+	size_t	     nslots;
+	struct stat  attempt;	/* of one row: whoever holds it open inherited its lock */
+};
+
+static bool
+same_inode(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino != 0 && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 static bool
 holds_open(const char *pid, const struct stat *want)
 {
-	char path[300];
+	char path[64];
 	struct dirent *e;
 	struct stat st;
 	bool found = false;
@@ -301,44 +326,61 @@ holds_open(const char *pid, const struct stat *want)
 	snprintf(path, sizeof path, "/proc/%.20s/fd", pid);
 	d = opendir(path);
 	while (d != NULL && !found && (e = readdir(d)) != NULL)
-		found = fstatat(dirfd(d), e->d_name, &st, 0) == 0 && st.st_dev == want->st_dev && st.st_ino == want->st_ino;
+		found = fstatat(dirfd(d), e->d_name, &st, 0) == 0 && same_inode(want, &st);
 	if (d != NULL)
 		closedir(d);
 	return found;
 }
 
+/* Does it see one of our slots where commands see their directory? */
 static bool
-in_namespace(const char *pid, uint64_t mount_ns)
+sees_slot(const char *pid, const struct traces *t)
 {
 	char path[64];
 	struct stat st;
 
-	snprintf(path, sizeof path, "/proc/%.20s/ns/mnt", pid);
-	return mount_ns != 0 && stat(path, &st) == 0 && st.st_ino == mount_ns;
+	snprintf(path, sizeof path, "/proc/%.20s/root" RUNTIME_SEEN, pid);
+	if (stat(path, &st) != 0)
+		return false;
+	for (size_t i = 0; i < t->nslots; i++) {
+		if (same_inode(&t->slots[i], &st))
+			return true;
+	}
+	return false;
 }
 
-/* Kills what is left of one attempt of the keeper before. Returns how many were seen. */
-static unsigned
-sweep_row(const struct ledger_row *row)
+static void
+traces_of_slots(struct traces *t)
 {
-	char path[ATTEMPT_PATH];
-	struct stat st = { 0 };
+	struct dirent *e;
+	DIR *d = opendir("slots");
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] == '.')
+			continue;
+		t->slots = xreallocarray(t->slots, t->nslots + 1, sizeof *t->slots);
+		if (fstatat(dirfd(d), e->d_name, &t->slots[t->nslots], 0) == 0)
+			t->nslots++;
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
+/* Kills what is left of execs of the keeper before. Returns how many were seen. */
+static unsigned
+sweep_processes(const struct traces *t)
+{
 	struct dirent *e;
 	unsigned n = 0;
 	pid_t pid;
 	DIR *d = opendir("/proc");
 
-	attempt_dir(&row->key, row->attempt, path);
-	if (stat(path, &st) != 0)
-		memset(&st, 0, sizeof st);
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		pid = (pid_t)atol(e->d_name);
-		if (pid <= 1 || pid == getpid())
+		if (pid <= 1 || pid == getpid() || !(sees_slot(e->d_name, t) || holds_open(e->d_name, &t->attempt)))
 			continue;
-		if (in_namespace(e->d_name, row->mount_ns) || (st.st_ino != 0 && holds_open(e->d_name, &st))) {
-			kill(pid, SIGKILL);
-			n++;
-		}
+		kill(pid, SIGKILL);
+		n++;
 	}
 	if (d != NULL)
 		closedir(d);
@@ -346,9 +388,18 @@ sweep_row(const struct ledger_row *row)
 }
 
 static void
+sweep_until_gone(const struct traces *t)
+{
+	for (unsigned tries = 0; tries < SWEEP_TRIES && sweep_processes(t) > 0; tries++)
+		usleep(5000);
+}
+
+static void
 sweep_rows(struct keeper *k, struct ledger *old)
 {
+	char path[ATTEMPT_PATH];
 	struct ledger_row row;
+	struct traces t;
 	struct manifest m;
 	struct err *err;
 	bool fresh;
@@ -358,8 +409,10 @@ sweep_rows(struct keeper *k, struct ledger *old)
 		row = *ledger_row(old, i);
 		if (!row.used)
 			continue;
-		for (unsigned tries = 0; sweep_row(&row) > 0 && tries < 1000; tries++)
-			usleep(5000);
+		attempt_dir(&row.key, row.attempt, path);
+		memset(&t, 0, sizeof t);
+		if (stat(path, &t.attempt) == 0)
+			sweep_until_gone(&t);
 		err = attempt_key_lock(&row.key, false, &fd, &fresh);
 		if (err == NULL) {
 			attempt_bury(k, fd, &row, &m);
@@ -374,16 +427,20 @@ void
 keeper_sweep(struct keeper *k)
 {
 	struct buf base = BUF_INIT;
+	struct traces t = { .slots = NULL };
 	struct ledger *old = NULL;
 	struct err *err;
 
 	err = buf_read_file(&base, "cgroup", sizeof k->env.cgroup - 1);
-	for (unsigned tries = 0; err == NULL && cgroup_sweep(buf_str(&base), false) > 0 && tries < 1000; tries++)
+	for (unsigned tries = 0; err == NULL && tries < SWEEP_TRIES && cgroup_sweep(buf_str(&base), false) > 0; tries++)
 		usleep(5000);
 	if (err == NULL)
 		cgroup_sweep(buf_str(&base), true);
 	err_free(err);
 	buf_release(&base);
+	traces_of_slots(&t);
+	sweep_until_gone(&t);
+	free(t.slots);
 	err = ledger_open_old("ledger", &old);
 	if (err == NULL)
 		sweep_rows(k, old);

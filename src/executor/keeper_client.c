@@ -708,6 +708,8 @@ client_start(struct keeper_client *c)
 	}
 	if (c->options.no_isolation)
 		argv[n++] = "--no-isolation";
+	if (c->options.no_cgroup)
+		argv[n++] = "--no-cgroup";
 	argv[n] = NULL;
 	spec.argv = (char *const *)(uintptr_t)argv;
 	c->state = KEEPER_STARTING;

@@ -16,7 +16,7 @@ struct keeper_options {
 	struct resources resources;	/* of this host, for a keeper that has to be started; empty: detected */
 	double		 idle;		/* seconds without anything to do after which it leaves; 0: its default */
 	unsigned	 slots;		/* 0: its default */
-	bool		 no_isolation;
+	bool		 no_isolation, no_cgroup;
 };
 struct keeper_client;
 /* Keeps the root; copies the options (NULL: defaults). Connects when it is first needed. */

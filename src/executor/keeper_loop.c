@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
  * keeper_loop: one poll over everything, then the chores. It wakes by itself ten times a second only
  * while an attempt must end or a child is missing, else once a second.
  */
+#define PURGE_NS INT64_C(60000000000)
+
 struct watch {
 	enum { WATCH_LISTEN, WATCH_SIGNALS, WATCH_LATE, WATCH_CONN, WATCH_SLOW, WATCH_PID } kind;
 	void	     *of;
@@ -119,18 +122,45 @@ keeper_is_busy(struct keeper *k)
 	return false;
 }
 
+static bool
+controller_has_conn(struct keeper *k, const struct controller *c)
+{
+	struct conn *conn;
+
+	TAILQ_FOREACH(conn, &k->conns, link) {
+		if (conn->who == c)
+			return true;
+	}
+	return false;
+}
+
+static bool
+controller_is_awaited(struct keeper *k, const struct controller *c)
+{
+	for (unsigned i = 0; i < ledger_nslots(k->env.ledger); i++) {
+		const struct ledger_row *r = ledger_row(k->env.ledger, i);
+
+		for (uint32_t n = 0; r->used && n < r->nsubs; n++) {
+			if (strncmp(r->subs[n].name, c->name, sizeof c->name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Forgets controllers that are gone and wait for nothing that lives. */
 static void
-controllers_purge(struct keeper *k)
+controllers_purge(struct keeper *k, int64_t now)
 {
 	struct controller *c, *next;
 
-	if (keeper_is_busy(k))
+	if (now - k->purged < PURGE_NS)
 		return;
+	k->purged = now;
 	for (c = TAILQ_FIRST(&k->controllers); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->pidfd >= 0)
-			close(c->pidfd);
+		if (c->gone == 0 || controller_has_conn(k, c) || controller_is_awaited(k, c))
+			continue;
 		TAILQ_REMOVE(&k->controllers, c, link);
 		free(c);
 	}
@@ -146,15 +176,27 @@ keeper_chores(struct keeper *k)
 	keeper_drain(k);
 	keeper_press(k);
 	keeper_children_start(k);
+	controllers_purge(k, now);
 	if (keeper_is_busy(k)) {
 		k->idle_since = 0;
 		return;
 	}
-	controllers_purge(k);
 	if (k->idle_since == 0)
 		k->idle_since = now;
 	else if (now - k->idle_since >= k->opts.idle_ns)
 		k->stop = true;
+}
+
+static bool
+keeper_watches_memory(const struct keeper *k)
+{
+	for (unsigned i = 0; i < ledger_nslots(k->env.ledger); i++) {
+		const struct ledger_row *r = ledger_row(k->env.ledger, i);
+
+		if (r->used && r->watched && r->command != 0 && r->amount.mem > 0)
+			return true;
+	}
+	return false;
 }
 
 static int
@@ -166,7 +208,7 @@ keeper_pause(const struct keeper *k)
 		return 20;
 	if (left < 1000000000)
 		return left > 0 ? (int)(left / 1000000) + 1 : 1;
-	return k->env.cgroup[0] == '\0' ? 200 : 1000;
+	return keeper_watches_memory(k) ? 200 : 1000;
 }
 
 void

@@ -32,7 +32,7 @@ static void
 usage(FILE *to)
 {
 	fputs("usage: weir-keeper --root DIR [--scratch DIR] [--resources cpu=N,mem=SIZE] [--slots N]\n"
-	      "                   [--idle SECONDS] [--no-isolation]\n", to);
+	      "                   [--idle SECONDS] [--no-isolation] [--no-cgroup]\n", to);
 }
 
 static struct err *
@@ -53,6 +53,7 @@ parse_args(int argc, char **argv, struct keeper_opts *o)
 		{ "root", required_argument, NULL, 'r' }, { "scratch", required_argument, NULL, 's' },
 		{ "resources", required_argument, NULL, 'R' }, { "slots", required_argument, NULL, 'n' },
 		{ "idle", required_argument, NULL, 'i' }, { "no-isolation", no_argument, NULL, 'I' },
+		{ "no-cgroup", no_argument, NULL, 'C' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	struct err *err = NULL;
@@ -81,6 +82,9 @@ parse_args(int argc, char **argv, struct keeper_opts *o)
 			break;
 		case 'I':
 			o->isolate = false;
+			break;
+		case 'C':
+			o->no_cgroup = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -244,7 +248,8 @@ open_cgroup(struct keeper *k)
 	sha256_of(k->root.keeper, strlen(k->root.keeper), &d);
 	digest_short(&d, hex);
 	snprintf(name, sizeof name, "%s", hex);
-	cgroup_base(name, k->env.cgroup, sizeof k->env.cgroup);
+	if (!k->opts.no_cgroup)
+		cgroup_base(name, k->env.cgroup, sizeof k->env.cgroup);
 	fd = open("cgroup", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
@@ -309,6 +314,7 @@ keeper_run(struct keeper *k, int ready)
 		keeper_loop(k);
 		/* Whoever connects from now on finds nobody, and starts another. */
 		unlink(KEEPER_CTL);
+		keeper_end_writer(k);
 		return 0;
 	}
 	text = err_str(err);

@@ -64,7 +64,7 @@ struct keeper_opts {
 	struct resources resources;
 	unsigned	 slots;
 	int64_t		 idle_ns;
-	bool		 isolate;
+	bool		 isolate, no_cgroup;
 };
 struct keeper {
 	struct keeper_env  env;
@@ -79,7 +79,7 @@ struct keeper {
 	struct lates	   lates;
 	struct buf	   message;	/* scratch */
 	struct resources   totals;	/* of the host, as admitted */
-	int64_t		   idle_since;
+	int64_t		   idle_since, purged;
 	bool		   stop;
 };
 
@@ -87,6 +87,7 @@ void keeper_loop(struct keeper *);
 
 void keeper_children_start(struct keeper *);	/* those that are to be started and may be by now */
 void keeper_reap(struct keeper *);		/* after SIGCHLD */
+void keeper_end_writer(struct keeper *);	/* the last batch, then its end */
 void keeper_drain(struct keeper *);		/* leftovers of dead workers; finishes their attempts */
 void keeper_press(struct keeper *);		/* attempts that must end: TERM, then KILL; orphans; memory */
 bool keeper_is_pressed(const struct keeper *);	/* look again soon */

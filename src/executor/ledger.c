@@ -314,13 +314,14 @@ ledger_state(struct ledger *l, unsigned slot, enum attempt_state state)
 }
 
 void
-ledger_spawned(struct ledger *l, unsigned slot, pid_t command, int64_t started)
+ledger_spawned(struct ledger *l, unsigned slot, pid_t command, int64_t started, bool watched)
 {
 	struct ledger_row *r = &l->page->rows[slot];
 
 	ledger_lock(l);
 	r->command = command;
 	r->started = started;
+	r->watched = watched;
 	r->state = ATTEMPT_RUNNING;
 	ledger_unlock(l);
 }

@@ -37,7 +37,7 @@ enum ledger_kill { LEDGER_LIVE, LEDGER_KILLED, LEDGER_RETAIN, LEDGER_MEMORY };	/
 struct ledger_row {
 	uint32_t used;
 	pid_t	 worker, command;	/* command: 0 until spawned, and again once its tree is gone */
-	uint64_t mount_ns;		/* inode of the worker's own mount namespace; 0: none */
+	uint32_t watched;		/* the keeper, not the kernel, holds it to its memory */
 	struct digest key, run;
 	uint32_t attempt, state;	/* state: enum attempt_state */
 	uint32_t try_, retry;
@@ -79,7 +79,7 @@ int  ledger_find(struct ledger *, const struct digest *key, unsigned attempt, st
 bool ledger_subscribe(struct ledger *, unsigned slot, const struct digest *key, unsigned attempt, const struct ledger_sub *);
 /* Asks for the end of what lives in the slot, and wakes who waits. */
 void ledger_kill(struct ledger *, unsigned slot, enum ledger_kill);
-void ledger_spawned(struct ledger *, unsigned slot, pid_t command, int64_t started);
+void ledger_spawned(struct ledger *, unsigned slot, pid_t command, int64_t started, bool watched);
 
 /*
  * What this host admits in total: of the keeper that lives, else the defaults of host.h. For pools.

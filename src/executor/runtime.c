@@ -128,8 +128,6 @@ isolate(struct runtime *r)
 		umount2(RUNTIME_SEEN, MNT_DETACH);
 		return "this host does not allow bind mounts";
 	}
-	if (stat("/proc/self/ns/mnt", &st) == 0)
-		r->mount_ns = st.st_ino;
 	r->isolated = true;
 	return NULL;
 }
@@ -358,7 +356,7 @@ runtime_spawn(struct runtime *r, struct runtime_command *c)
 
 	command_fill(c->config, r->seen, &text);
 	err = spawn_prepare(&s, r, c->config, &text);
-	cgroup_limit(&r->cgroup, c->config->resources.mem > 0 ? (uint64_t)c->config->resources.mem : 0);
+	c->limited = cgroup_limit(&r->cgroup, c->config->resources.mem > 0 ? (uint64_t)c->config->resources.mem : 0);
 	c->kills = cgroup_kills(&r->cgroup);
 	if (err == NULL) {
 		c->pid = spawn_fork(&s, r, c);

@@ -16,7 +16,6 @@
 struct runtime {
 	unsigned slot;
 	bool	 isolated;
-	uint64_t mount_ns;
 	char	 work[128];	/* as the worker reaches it, relative to keeper/ */
 	char	*seen;		/* as the command sees it. owned */
 	char	*keeper;	/* absolute path of keeper/. owned */
@@ -39,6 +38,7 @@ struct runtime_command {
 	uint64_t kills;		/* the kernel's count before it */
 	/* results */
 	int	 status;
+	bool	 limited;	/* the kernel holds it to its memory */
 	bool	 oom;		/* the kernel killed for want of memory */
 	int64_t	 cpu_ns;
 	uint64_t max_rss;

@@ -174,7 +174,7 @@ slot_command(struct slot *s)
 	if (err == NULL)
 		err = runtime_spawn(&s->rt, &cmd);
 	if (err == NULL) {
-		ledger_spawned(s->env->ledger, s->n, cmd.pid, u->started);
+		ledger_spawned(s->env->ledger, s->n, cmd.pid, u->started, !cmd.limited);
 		slot_report(s, s->told ? REPORT_STATE : REPORT_TAKEN, ATTEMPT_RUNNING, false);
 		runtime_wait(&s->rt, &cmd);
 	}
@@ -327,11 +327,15 @@ slot_claim(struct slot *s, const struct buf *message, bool *run)
 	err = attempt_key_lock(&c->key, true, &s->key_fd, &fresh);
 	if (err != NULL)
 		return err;
-	attempt_choose(s->env->ledger, s->env->objects, s->key_fd, c, fresh, &f);
-	if (f.choice != ATTEMPT_NEW) {
-		if (!slot_attach(s, &f))
+	for (unsigned i = 0; i < 2; i++) {
+		attempt_choose(s->env->ledger, s->env->objects, s->key_fd, c, fresh, &f);
+		/* It may have been killed since the choice: then the second look says so. */
+		if (f.choice == ATTEMPT_NEW || slot_attach(s, &f))
+			break;
+		if (i > 0)
 			err = err_msg(ERR_TEMPORARY, "too many controllers wait for this exec");
-	} else {
+	}
+	if (err == NULL && f.choice == ATTEMPT_NEW) {
 		s->attempt = f.n;
 		/* The row first: if we die from here on, whoever waits is told. */
 		ledger_open(s->env->ledger, s->n, c, f.n, &s->req.from);
@@ -342,6 +346,16 @@ slot_claim(struct slot *s, const struct buf *message, bool *run)
 	}
 	attempt_key_unlock(s->key_fd);
 	return err;
+}
+
+/* Only the host itself: `host`, or `host:TAG` for a state of its tools. */
+static struct err *
+check_image(const char *image)
+{
+	if (image == NULL || image[0] == '\0' || strcmp(image, "host") == 0 || strncmp(image, "host:", 5) == 0)
+		return NULL;
+	return err_msg(ERR_NOT_SUPPORTED, "image %s: this version of weir runs commands on the host only (image := \"host\")",
+	    image);
 }
 
 static void
@@ -355,6 +369,8 @@ slot_take(struct slot *s, const struct buf *message)
 	err = request_decode(message->p, message->len, &s->req);
 	if (err == NULL && s->req.config.type != EXEC_COMMAND)
 		err = err_msg(ERR_INVALID, "bad request: this socket takes commands");
+	if (err == NULL)
+		err = check_image(s->req.config.image);
 	if (err == NULL)
 		err = epoch_admit(&s->req.config.claim.run, s->req.config.claim.epoch);
 	if (err == NULL)

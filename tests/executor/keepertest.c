@@ -141,7 +141,7 @@ void
 start(struct world *w, struct spec *s, struct running *g)
 {
 	struct exec_config c = {
-		.type = EXEC_COMMAND, .ident = "test", .key = s->key, .claim = s->claim, .image = "host", .cmd = s->cmd,
+		.type = EXEC_COMMAND, .ident = "test", .key = s->key, .claim = s->claim, .image = s->image != NULL ? s->image : "host", .cmd = s->cmd,
 		.holes = s->holes, .nholes = s->nholes, .env = s->env, .inputs = s->inputs, .ninputs = s->ninputs,
 		.outputs = s->outputs, .noutputs = s->noutputs,
 	};

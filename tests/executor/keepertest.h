@@ -25,7 +25,7 @@ void world_leave(struct world *);	/* as if its process were gone */
 
 /* One exec as a test writes it: cmd with holes, up to four inputs and outputs. */
 struct spec {
-	const char *cmd;
+	const char *cmd, *image;	/* image NULL: host */
 	struct exec_hole holes[8];
 	size_t	    nholes;
 	struct exec_input inputs[8];

@@ -300,6 +300,45 @@ test_memory(void **state unused_arg)
 	world_close(&w);
 }
 
+/* Where the kernel cannot hold a command to its memory, the keeper does. */
+static void
+test_memory_watched(void **state unused_arg)
+{
+	struct keeper_options o = { .no_cgroup = true };
+	struct world w;
+	struct running g;
+
+	world_open(&w, &o);
+	struct spec s = { .cmd = "perl -e '$x = \"x\" x 300000000; sleep 20'", .mem = 64 << 20 };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_FAILED, "killed: the command needs more than its 64.0MiB of memory");
+	drop(&g);
+	struct spec small = { .cmd = "perl -e '$x = \"x\" x 20000000; sleep 1'", .mem = 256 << 20 };
+	run(&w, &small, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	world_close(&w);
+}
+
+static void
+test_image(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+
+	world_open(&w, NULL);
+	struct spec s = { .cmd = "true", .image = "ubuntu" };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_LOST, "image ubuntu: this version of weir runs commands on the host only (image := \"host\")");
+	assert_true(err_is(g.err, ERR_NOT_SUPPORTED));
+	drop(&g);
+	s.image = "host:2024";
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	world_close(&w);
+}
+
 static void
 test_too_much(void **state unused_arg)
 {
@@ -341,6 +380,7 @@ test_inputs(void **state unused_arg)
 	/* An object that has lost bytes is found, and taken out of service. */
 	object_put(&w, "damaged", &damaged);
 	object_path(w.root.objects, &damaged.id, path, sizeof path);
+	assert_int_equal(chmod(path, 0600), 0);
 	assert_int_equal(truncate(path, 3), 0);
 	s.inputs[0].file = damaged;
 	s.key = (struct digest){ { 0 } };
@@ -514,6 +554,8 @@ main(void)
 		cmocka_unit_test(test_input_write),
 		cmocka_unit_test(test_no_isolation),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory_watched),
+		cmocka_unit_test(test_image),
 		cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_inputs),
 		cmocka_unit_test(test_big),
