@@ -19,7 +19,10 @@ struct graph {
 	struct flow  **slots;	/* open addressing, power of two, at most three quarters full */
 	size_t	       nslots;
 	size_t	       nnodes, nedges;
+	const char    *recent[16];	/* by slot, the text kept last: most nodes repeat those of their neighbour */
 };
+
+enum { KEEP_IDENT, KEEP_IMAGE, KEEP_CMD, KEEP_IMAGE_DIGEST, KEEP_NAMES };
 
 struct cont *
 cont_ref(struct cont *c)
@@ -59,7 +62,7 @@ node_release(struct flow *f)
 	else if (f->op == FLOW_EXEC)
 		resources_release(&f->u.exec->resources);
 	else if (f->op == FLOW_REQUIREMENTS)
-		requirements_release(&f->u.req.req);
+		requirements_release(f->u.req.req);
 }
 
 void
@@ -148,10 +151,20 @@ node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
 	return f;
 }
 
+static const char *
+keep(struct graph *g, size_t slot, const char *s)
+{
+	const char **recent = &g->recent[slot % nitems(g->recent)];
+
+	if (s != NULL && (*recent == NULL || strcmp(*recent, s) != 0))
+		*recent = arena_strdup(g->arena, s);
+	return s != NULL ? *recent : NULL;
+}
+
 static void
 node_label(struct graph *g, struct flow *f, const char *ident, const struct src_pos *pos)
 {
-	f->ident = ident ? arena_strdup(g->arena, ident) : NULL;
+	f->ident = keep(g, KEEP_IDENT, ident);
 	if (pos != NULL)
 		f->pos = *pos;
 }
@@ -171,36 +184,37 @@ node_deps(struct graph *g, struct flow *f, struct flow *const *deps, size_t n, s
 		memcpy(f->deps + n, captured, nc * sizeof *captured);
 }
 
-static const char *
-keep(struct arena *a, const char *s)
+static const char *const *
+env_copy(struct graph *g, const char *const *from)
 {
-	return s ? arena_strdup(a, s) : NULL;
+	const char **env;
+	size_t n = 0;
+
+	if (from == NULL)
+		return NULL;
+	while (from[n] != NULL)
+		n++;
+	env = arena_alloc(g->arena, (n + 1) * sizeof *env);
+	for (size_t i = 0; i < n; i++)
+		env[i] = arena_strdup(g->arena, from[i]);
+	return env;
 }
 
 static struct flow_exec *
-exec_copy(struct arena *a, const struct flow_exec *x)
+exec_copy(struct graph *g, const struct flow_exec *x)
 {
-	struct flow_exec *y = arena_memdup(a, x, sizeof *x);
-	size_t nenv = 0;
-	const char **env;
+	struct flow_exec *y = arena_memdup(g->arena, x, sizeof *x);
 
-	y->image = keep(a, x->image);
-	y->image_digest = keep(a, x->image_digest);
-	y->cmd = keep(a, x->cmd);
-	y->args = x->nargs ? arena_memdup(a, x->args, x->nargs * sizeof *x->args) : NULL;
-	for (size_t i = 0; i < x->nargs; i++)
-		y->args[i].name = keep(a, x->args[i].name);
-	y->outs = x->nouts ? arena_memdup(a, x->outs, x->nouts * sizeof *x->outs) : NULL;
-	for (size_t i = 0; i < x->nouts; i++)
-		y->outs[i].name = keep(a, x->outs[i].name);
-	while (x->env != NULL && x->env[nenv] != NULL)
-		nenv++;
-	if (x->env != NULL) {
-		env = arena_alloc(a, (nenv + 1) * sizeof *env);
-		for (size_t i = 0; i < nenv; i++)
-			env[i] = arena_strdup(a, x->env[i]);
-		y->env = env;
-	}
+	y->image = keep(g, KEEP_IMAGE, x->image);
+	y->image_digest = keep(g, KEEP_IMAGE_DIGEST, x->image_digest);
+	y->cmd = keep(g, KEEP_CMD, x->cmd);
+	y->args = x->nargs ? arena_memdup(g->arena, x->args, x->nargs * sizeof *x->args) : NULL;
+	for (uint32_t i = 0; i < x->nargs; i++)
+		y->args[i].name = keep(g, KEEP_NAMES + i, x->args[i].name);
+	y->outs = x->nouts ? arena_memdup(g->arena, x->outs, x->nouts * sizeof *x->outs) : NULL;
+	for (uint32_t i = 0; i < x->nouts; i++)
+		y->outs[i].name = keep(g, KEEP_NAMES + x->nargs + i, x->outs[i].name);
+	y->env = env_copy(g, x->env);
 	memset(&y->resources, 0, sizeof y->resources);
 	resources_copy(&y->resources, &x->resources);
 	return y;
@@ -217,7 +231,7 @@ flow_exec(struct graph *g, const struct flow_exec *x, struct flow *const *deps, 
 	node_digest_exec(g->universe, x, deps, ndeps, &d);
 	f = node_get(g, FLOW_EXEC, &d, &fresh);
 	if (fresh) {
-		f->u.exec = exec_copy(g->arena, x);
+		f->u.exec = exec_copy(g, x);
 		node_deps(g, f, deps, ndeps, NULL, 0);
 		node_label(g, f, ident, pos);
 	}
@@ -273,7 +287,7 @@ flow_k(struct graph *g, const struct digest *own, struct flow *const *deps, size
 		return f;
 	}
 	f->u.k.cont = cont;
-	f->u.k.own = *own;
+	f->u.k.own = arena_memdup(g->arena, own, sizeof *own);
 	node_deps(g, f, deps, ndeps, captured, ncaptured);
 	node_label(g, f, ident, pos);
 	return f;
@@ -355,7 +369,8 @@ flow_requirements(struct graph *g, const struct requirements *req, struct flow *
 	node_digest_requirements(req, dep, &d);
 	f = node_get(g, FLOW_REQUIREMENTS, &d, &fresh);
 	if (fresh) {
-		requirements_copy(&f->u.req.req, req);
+		f->u.req.req = arena_alloc(g->arena, sizeof *f->u.req.req);
+		requirements_copy(f->u.req.req, req);
 		node_deps(g, f, &dep, 1, NULL, 0);
 		node_label(g, f, dep->ident, &dep->pos);
 	}

@@ -46,9 +46,8 @@ struct flow_exec {
 	const char	 *image_digest;	/* resolved, or NULL */
 	const char	 *cmd;		/* printf-like: %s is a hole, %% a percent sign */
 	struct flow_arg	 *args;		/* in the order of the holes */
-	size_t		  nargs;
+	uint32_t	  nargs, nouts;
 	struct flow_out	 *outs;		/* in declared order */
-	size_t		  nouts;
 	const char *const *env;		/* declared environment, NAME=VALUE, sorted; NULL terminated, or NULL */
 	struct resources  resources;	/* asked for; not part of any key */
 	bool		  nondeterministic;
@@ -103,10 +102,10 @@ struct flow {
 	union {
 		struct flow_exec *exec;
 		struct { const char *url; bool dir; } intern;	/* also extern */
-		struct { struct cont *cont; struct digest own; } k;	/* cont owned: released with the graph */
+		struct { struct cont *cont; struct digest *own; } k;	/* cont owned: released with the graph */
 		struct { struct value *value; } val;		/* owned likewise */
 		struct { const char *p; size_t len; } data;
-		struct { struct requirements req; } req;	/* deps[0] is passed through */
+		struct { struct requirements *req; } req;	/* deps[0] is passed through */
 	} u;
 	const char	*ident;		/* `align.Bam`, or NULL */
 	struct src_pos	 pos;

@@ -143,7 +143,7 @@ k_key(const char *universe, const struct flow *f, const struct digest *in, struc
 
 	w1_init(&w, "k-logical");
 	w1_add_str(&w, W1_TEXT, 0, universe);
-	add_k(&w, &f->u.k.own, f->ndeps, f->ncaptured);
+	add_k(&w, f->u.k.own, f->ndeps, f->ncaptured);
 	for (uint32_t i = 0; i < f->ndeps + f->ncaptured; i++)
 		w1_add_digest(&w, i < f->ndeps ? W1_INPUT : W1_DELAYED, i, &in[i]);
 	w1_final(&w, out);

@@ -79,7 +79,7 @@ flow_requirements_of(struct flow *root, struct requirements *out)
 		if (f->op == FLOW_EXEC)
 			requirements_add_serial(out, &f->u.exec->resources);
 		else if (f->op == FLOW_REQUIREMENTS)
-			requirements_add(out, &f->u.req.req);
+			requirements_add(out, f->u.req.req);
 		for (uint32_t i = 0; i < f->ndeps; i++)
 			walk_push(&w, f->deps[i]);
 	}

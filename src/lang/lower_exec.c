@@ -311,7 +311,7 @@ exec_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, siz
 	c.x.args = xcalloc(e->nparts + 1, sizeof *c.x.args);
 	c.deps = xcalloc(e->nparts + 1, sizeof *c.deps);
 	c.x.outs = note->outs;
-	c.x.nouts = note->nouts;
+	c.x.nouts = (uint32_t)note->nouts;
 	if ((err = add_params(&c, v)) == NULL)
 		err = add_parts(&c, v + e->ndecls);
 	if (err == NULL) {

@@ -278,6 +278,25 @@ test_deep_and_small(void **state unused_arg)
 	requirements_release(&req);
 }
 
+/* Execs without text of their own: what a node costs in the arena. */
+static void
+test_exec_size(void **state unused_arg)
+{
+	struct graph *g = graph_new(NULL);
+	struct flow *in = flow_intern(g, "/a", false, NULL, NULL);
+	size_t n = 20000;
+
+	for (size_t i = 0; i < n; i++) {
+		struct flow_exec x = plain;
+
+		resources_set(&x.resources, "cpu", (double)i);
+		in = flow_exec(g, &x, &in, 1, "x.Main", NULL);
+	}
+	assert_int_equal(graph_nnodes(g), n + 1);
+	assert_true(arena_bytes(graph_arena(g)) / n <= 400);
+	graph_free(g);
+}
+
 int
 main(void)
 {
@@ -290,6 +309,7 @@ main(void)
 		cmocka_unit_test(test_force),
 		cmocka_unit_test(test_requirements),
 		cmocka_unit_test(test_deep_and_small),
+		cmocka_unit_test(test_exec_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
