@@ -267,6 +267,40 @@ components_json(const struct key_components *c)
 	return a;
 }
 
+/* What the hole at i stands for, as the program calls it: `arg[2] output bam` is the component of `{{bam}}`. */
+static const char *
+hole_name(const struct key_components *c, size_t i)
+{
+	char prefix[32];
+	size_t n = (size_t)snprintf(prefix, sizeof prefix, "arg[%zu] ", i);
+
+	for (size_t k = 0; k < c->n; k++) {
+		const char *name = c->v[k].name + n;
+
+		if (strncmp(c->v[k].name, prefix, n) == 0)
+			return strncmp(name, "output ", 7) == 0 ? name + 7 : name;
+	}
+	return "...";
+}
+
+/* The command as it stands in the program. */
+static char *
+command_text(const struct exec_view *x)
+{
+	struct buf b = BUF_INIT;
+	size_t hole = 0;
+
+	for (const char *p = x->cmd; *p != '\0'; p++) {
+		if (p[0] == '%' && p[1] == 's')
+			buf_addf(&b, "{{%s}}", hole_name(&x->components, hole++));
+		else
+			buf_addch(&b, *p);
+		if (p[0] == '%' && (p[1] == 's' || p[1] == '%'))
+			p++;
+	}
+	return buf_take(&b, NULL);
+}
+
 /* What msgpack writes of it is what the journal has, under the same names. */
 static json_t *
 result_json(const struct exec_result *r)
@@ -300,7 +334,12 @@ view_exec_full(const struct exec_view *x, const struct digest *run, bool live)
 	set_id(j, "run", ID_RUN, run);
 	set_text(j, "pos", x->pos);
 	set_text(j, "image", x->image);
-	set_text(j, "cmd", x->cmd);
+	if (x->cmd != NULL) {
+		char *command = command_text(x);
+
+		set_text(j, "command", command);
+		free(command);
+	}
 	json_object_set_new(j, "noutputs", json_integer((json_int_t)x->noutputs));
 	json_object_set_new(j, "logical_key", json_digest(&x->lkey));
 	json_object_set_new(j, "started", x->started == 0 ? json_null() : json_time(x->started));
