@@ -220,7 +220,7 @@ exec_value(const struct flow_exec *x, const struct fileset *fs, struct value **o
 	size_t n = 0;
 
 	if (fs == NULL || !fileset_is_list(fs) || fileset_nlist(fs) != x->nouts)
-		return err_msg(ERR_EXEC, "the result has not %zu outputs", x->nouts);
+		return err_msg(ERR_EXEC, "the result has not %u outputs", x->nouts);
 	if (x->nouts == 1)
 		return element_value(fileset_elem(fs, 0), x->outs[0].dir, x->outs[0].name, out);
 	v = xcalloc(x->nouts + 1, sizeof *v);
