@@ -200,24 +200,37 @@ env_copy(struct graph *g, const char *const *from)
 	return env;
 }
 
-static struct flow_exec *
-exec_copy(struct graph *g, const struct flow_exec *x)
+/* The exec, its arrays and its deps stand in one piece: there may be a million of them. */
+static void
+exec_copy(struct graph *g, struct flow *f, const struct flow_exec *x, struct flow *const *deps, size_t ndeps)
 {
-	struct flow_exec *y = arena_memdup(g->arena, x, sizeof *x);
+	size_t args = x->nargs * sizeof *x->args, outs = x->nouts * sizeof *x->outs;
+	char *p = arena_alloc(g->arena, sizeof *x + args + outs + ndeps * sizeof *deps);
+	struct flow_exec *y = (struct flow_exec *)(void *)p;
 
+	*y = *x;
 	y->image = keep(g, KEEP_IMAGE, x->image);
 	y->image_digest = keep(g, KEEP_IMAGE_DIGEST, x->image_digest);
 	y->cmd = keep(g, KEEP_CMD, x->cmd);
-	y->args = x->nargs ? arena_memdup(g->arena, x->args, x->nargs * sizeof *x->args) : NULL;
-	for (uint32_t i = 0; i < x->nargs; i++)
+	y->args = (void *)(p + sizeof *x);
+	for (uint32_t i = 0; i < x->nargs; i++) {
+		y->args[i] = x->args[i];
 		y->args[i].name = keep(g, KEEP_NAMES + i, x->args[i].name);
-	y->outs = x->nouts ? arena_memdup(g->arena, x->outs, x->nouts * sizeof *x->outs) : NULL;
-	for (uint32_t i = 0; i < x->nouts; i++)
+	}
+	y->outs = (void *)(p + sizeof *x + args);
+	for (uint32_t i = 0; i < x->nouts; i++) {
+		y->outs[i] = x->outs[i];
 		y->outs[i].name = keep(g, KEEP_NAMES + x->nargs + i, x->outs[i].name);
+	}
 	y->env = env_copy(g, x->env);
 	memset(&y->resources, 0, sizeof y->resources);
 	resources_copy(&y->resources, &x->resources);
-	return y;
+	f->u.exec = y;
+	f->deps = (void *)(p + sizeof *x + args + outs);
+	if (ndeps > 0)
+		memcpy(f->deps, deps, ndeps * sizeof *deps);
+	f->ndeps = (uint32_t)ndeps;
+	g->nedges += ndeps;
 }
 
 struct flow *
@@ -231,8 +244,7 @@ flow_exec(struct graph *g, const struct flow_exec *x, struct flow *const *deps, 
 	node_digest_exec(g->universe, x, deps, ndeps, &d);
 	f = node_get(g, FLOW_EXEC, &d, &fresh);
 	if (fresh) {
-		f->u.exec = exec_copy(g, x);
-		node_deps(g, f, deps, ndeps, NULL, 0);
+		exec_copy(g, f, x, deps, ndeps);
 		node_label(g, f, ident, pos);
 	}
 	return f;
