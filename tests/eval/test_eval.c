@@ -693,7 +693,7 @@ test_lost_lease(unused_arg void **state)
 	w.fake.takes = SECONDS(3600);
 	world_start(&w, small(&w));
 	while (w.fake.nrunning < 2)
-		loop_turn(w.loop, false);
+		loop_turn(w.loop, true);
 	w.fake.no_lease = true;
 	world_until(&w);
 	assert_true(err_restartable(w.err) && !err_is(w.err, ERR_EVAL));
@@ -898,7 +898,7 @@ test_cancel_and_again(unused_arg void **state)
 	w.args.config.cache = CACHE_OFF;
 	world_start(&w, small(&w));
 	while (w.fake.nrunning < 2 || w.fake.nstarted < 4)
-		loop_turn(w.loop, false);
+		loop_turn(w.loop, true);
 	eval_cancel(&w.eval);
 	world_graph(&w);
 	world_run(&w, small(&w));
