@@ -370,9 +370,9 @@ main(int argc, char **argv)
 		return 1;
 	}
 	pid = fork();
-	if (pid != 0) {
+	if (pid != 0) {		/* all that we hold is the child's now */
 		close(ready[1]);
-		return pid > 0 && read(ready[0], &c, 1) == 1 ? 0 : 1;
+		_exit(pid > 0 && read(ready[0], &c, 1) == 1 ? 0 : 1);
 	}
 	err = detach(ready[1]);
 	if (err != NULL)
