@@ -44,11 +44,27 @@ eval_trouble(struct eval *e, struct err *err)
 	op_wake(&e->op);
 }
 
+/* The result is right all the same. Said once: a cache that cannot be written fails every time. */
 static void
-put_done(void *arg)
+put_failed(struct eval *e, struct err *err)
+{
+	char *text = err_str(err);
+
+	if (!e->put_failed)
+		log_info("warning: results cannot be written to the cache: %s", text);
+	e->put_failed = true;
+	free(text);
+	err_free(err);
+}
+
+static void
+put_done(struct err *err, void *arg)
 {
 	struct put *p = arg;
 	struct eval *e = p->eval;
+
+	if (err)
+		put_failed(e, err);
 
 	TAILQ_REMOVE(&e->puts, p, link);
 	free(p);

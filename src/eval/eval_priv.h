@@ -64,6 +64,7 @@ struct eval {
 	TAILQ_HEAD(, work) works;
 	size_t		   nworks;
 	TAILQ_HEAD(, put)  puts;
+	bool		   put_failed;	/* and it was said */
 	struct file	  *installs;	/* still to be started, from the end */
 	size_t		   ninstalls;
 	struct err	  *trouble;	/* ends the attempt: recorded by a callback */

@@ -201,8 +201,8 @@ put_advance(struct op *op)
 {
 	struct cache_put *p = op_owner(op, struct cache_put, op);
 	cache_put_cb *cb = p->cb;
+	struct err *err = p->err;
 	void *arg = p->arg;
-	char *text;
 
 	if (!p->started) {
 		put_send(p);
@@ -210,13 +210,9 @@ put_advance(struct op *op)
 	}
 	if (p->pending > 0)
 		return;
-	if (p->err) {
-		text = err_str(p->err);
-		log_info("warning: a result could not be written to the cache: %s", text);
-		free(text);
-	}
+	p->err = NULL;
 	op_release(op);
-	cb(arg);
+	cb(err, arg);
 }
 
 static void

@@ -53,6 +53,7 @@ void fake_room(struct fake *);		/* an alloc may have become possible: look again
 bool fake_assoc_has(const struct fake *, const struct digest *);
 size_t fake_assoc_n(const struct fake *);
 void fake_assoc_clear(struct fake *);
+void fake_assoc_drop(struct fake *, unsigned n);	/* one in n entries is forgotten */
 /* Parts, for the files of the folder alone. */
 struct err *fake_fault(struct fake *, const char *op);
 void fake_cluster_init(struct fake *);

@@ -185,9 +185,17 @@ fake_assoc_n(const struct fake *f)
 void
 fake_assoc_clear(struct fake *f)
 {
+	fake_assoc_drop(f, 1);
+}
+
+void
+fake_assoc_drop(struct fake *f, unsigned n)
+{
 	struct fake_entry *e, *tmp;
 
 	HASH_ITER(hh, f->entries, e, tmp) {
+		if (e->key.b[7] % n != 0)
+			continue;
 		HASH_DEL(f->entries, e);
 		buf_release(&e->value);
 		free(e);
