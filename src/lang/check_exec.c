@@ -226,7 +226,6 @@ check_exec(struct checker *c, struct expr *e)
 {
 	struct exec_note *n = arena_alloc(c->arena, sizeof *n);
 	size_t errors = diags_errors(c->diags);
-	const struct type *t = e->texpr->type;
 	bool ok;
 
 	for (size_t i = 0; i < e->ndecls; i++)
@@ -240,8 +239,7 @@ check_exec(struct checker *c, struct expr *e)
 	e->note = n;
 	if (!ok || diags_errors(c->diags) != errors)
 		return NULL;
-	t = e->texpr->type;
-	return flow_if(c, t, true);
+	return flow_if(c, e->texpr->type, true);
 }
 
 static void

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/xalloc.h"
 #include "lang/sys.h"
@@ -53,19 +53,42 @@ values_unref(struct value **v, size_t n)
 		value_unref(v[i]);
 }
 
-/* Half of what the process may use, and never more than 64 MiB. */
-static size_t
-stack_budget(void)
-{
-	static size_t budget;
-	struct rlimit lim;
+/* How much of the stack evaluation may use: of what the main thread may grow to, most; of another's, little. */
+#define STACK_WANTED ((rlim_t)96 << 20)	/* below the 128 MiB that Linux keeps free under a stack */
 
-	if (budget == 0) {
-		budget = 64u << 20;
-		if (getrlimit(RLIMIT_STACK, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY && lim.rlim_cur / 2 < budget)
-			budget = (size_t)(lim.rlim_cur / 2);
+void
+lower_enter(struct lower *lo, struct lower_stack *outer)
+{
+	struct rlimit more;
+
+	outer->base = lo->stack;
+	outer->room = lo->room;
+	outer->raised = false;
+	if (outer->base != NULL)
+		return;
+	lo->stack = __builtin_frame_address(0);
+	lo->room = 256u << 10;
+	if (gettid() != getpid() || getrlimit(RLIMIT_STACK, &outer->limit) != 0)
+		return;
+	/* The limit is looked at when the stack grows, so it can be raised for a while; children never see it. */
+	more = outer->limit;
+	if (more.rlim_cur < STACK_WANTED) {
+		more.rlim_cur = more.rlim_max < STACK_WANTED ? more.rlim_max : STACK_WANTED;
+		outer->raised = setrlimit(RLIMIT_STACK, &more) == 0;
 	}
-	return budget;
+	if (!outer->raised)
+		more = outer->limit;
+	lo->room = (size_t)(more.rlim_cur < STACK_WANTED ? more.rlim_cur : STACK_WANTED) / 8 * 5;
+}
+
+void
+lower_leave(struct lower *lo, const struct lower_stack *outer)
+{
+	lo->stack = outer->base;
+	lo->room = outer->room;
+	/* What could be raised can be put back. */
+	if (outer->raised)
+		(void)!setrlimit(RLIMIT_STACK, &outer->limit);
 }
 
 static struct err *
@@ -73,7 +96,7 @@ check_stack(const struct lower *lo, const struct span *span)
 {
 	const char *here = __builtin_frame_address(0);
 
-	if (lo->stack == NULL || (size_t)(lo->stack - here) < stack_budget())
+	if ((size_t)(lo->stack - here) < lo->room)
 		return NULL;
 	return lower_err(span, "evaluation is nested too deeply: does a function call itself without end?");
 }

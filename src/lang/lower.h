@@ -2,6 +2,8 @@
 #ifndef WEIR_LANG_LOWER_H
 #define WEIR_LANG_LOWER_H
 
+#include <sys/resource.h>
+
 #include "lang/code.h"
 
 /*
@@ -30,7 +32,8 @@ struct lower {
 	struct program	    *p;
 	struct graph	    *g;
 	const char	    *dir;	/* absolute: local paths are relative to it */
-	const char	    *stack;	/* where the stack was when evaluation began */
+	const char	    *stack;	/* where the stack was when evaluation began; NULL outside of it */
+	size_t		     room;	/* how far it may grow from there */
 	struct regexp_cache *regexps;
 };
 /* Where evaluation is: borrowed, on the stack. */
@@ -38,6 +41,16 @@ struct place {
 	struct env *env;
 	const char *ident;
 };
+
+/* Around every evaluation, from a program's start or by a continuation: gives it room on the stack. They nest. */
+struct lower_stack {
+	const char   *base;
+	size_t	      room;
+	bool	      raised;
+	struct rlimit limit;
+};
+void lower_enter(struct lower *, struct lower_stack *outer);
+void lower_leave(struct lower *, const struct lower_stack *outer);
 
 /* `POS: text`, kind EVAL. */
 struct err *lower_err(const struct span *, const char *fmt, ...) printf_like(2, 3);

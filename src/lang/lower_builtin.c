@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-
-#include "lang/builtin.h"
 #include "lang/lower.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "lang/builtin.h"
 
 /*
  * What the builtin functions do. Their arguments are awaited at the top; those that need to look

@@ -181,9 +181,10 @@ program_instantiate(
 	struct lower *lo = program_lower(p, g, dir);
 	size_t n = p->root->ast->nparams;
 	struct value **given = xcalloc(n + 1, sizeof *given), *module;
+	struct lower_stack outer;
 	struct err *err;
 
-	lo->stack = __builtin_frame_address(0);
+	lower_enter(lo, &outer);
 	if (p->main == NULL)
 		err = err_msg(ERR_INVALID, "%s: module has no Main", program_path(p));
 	else if ((err = given_params(lo, set, given)) == NULL)
@@ -192,6 +193,7 @@ program_instantiate(
 		*out = forced(g, value_ref(value_field(module, "Main")));
 		value_unref(module);
 	}
+	lower_leave(lo, &outer);
 	values_unref(given, n);
 	free(given);
 	return err;
