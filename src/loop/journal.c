@@ -51,6 +51,8 @@ struct journal {
 	unsigned   deaths;
 	struct err *err;	/* owned: why nothing can be written */
 
+	struct journal_sink sink;	/* instead of a process; append NULL: none */
+
 	struct buf tx;		/* items, from the first that is not durable; see tx_head */
 	size_t	   tx_head;	/* bytes of tx that are durable and wait to be dropped */
 	size_t	   tx_sent;	/* bytes of tx that this process was sent */
@@ -450,12 +452,43 @@ journal_open(struct loop *loop, const char *dir, const char *program, journal_he
 	return NULL;
 }
 
+struct journal *
+journal_open_sink(struct loop *loop, const struct journal_sink *sink)
+{
+	struct journal *j = xcalloc(1, sizeof *j);
+
+	j->loop = loop;
+	j->sink = *sink;
+	j->dirfd = j->fd = -1;
+	j->next_seq = 1;
+	TAILQ_INIT(&j->waiters);
+	return j;
+}
+
+void
+journal_sink_durable(struct journal *j, uint64_t seq)
+{
+	assert(seq >= j->durable && seq < j->next_seq);
+	j->durable = seq;
+	journal_wake_durable(j);
+}
+
+void
+journal_sink_failed(struct journal *j, struct err *err)
+{
+	journal_fail(j, err);
+}
+
 void
 journal_close(struct journal *j)
 {
 	if (j == NULL)
 		return;
 	assert(TAILQ_EMPTY(&j->waiters));
+	if (j->sink.append != NULL) {
+		journal_free(j);
+		return;
+	}
 	while (j->pid != 0 && j->durable + 1 < j->next_seq)
 		journal_pump(j);
 	if (j->durable + 1 < j->next_seq)
@@ -501,6 +534,10 @@ journal_append(struct journal *j, const void *payload, size_t len)
 	size_t before;
 
 	assert(len >= 1 && len <= FRAME_MAX);
+	if (j->sink.append != NULL) {
+		j->sink.append(j->next_seq, payload, len, j->sink.arg);
+		return j->next_seq++;
+	}
 	if (j->segment_bytes > 0 && j->segment_bytes + FRAME_HEAD + len > j->segment_size) {
 		journal_add_header(j, &j->tx, j->next_seq);
 		j->segment_bytes = 0;
@@ -580,8 +617,13 @@ journal_wait_start(struct journal *j, uint64_t seq, journal_wait_cb *cb, void *a
 	w->arg = arg;
 	journal_wait_insert(j, w);
 	journal_wake_durable(j);
-	if (w->state == JW_WAITING && j->pid == 0)
+	if (w->state == JW_WAITING && j->sink.append != NULL && j->err != NULL) {
+		err_free(j->err);
+		j->err = NULL;
+		j->sink.again(j->sink.arg);
+	} else if (w->state == JW_WAITING && j->sink.append == NULL && j->pid == 0) {
 		journal_retry(j);
+	}
 	return w;
 }
 

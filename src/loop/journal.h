@@ -43,6 +43,19 @@ uint64_t journal_durable_seq(const struct journal *);	/* all up to here are on d
 pid_t	 journal_pid(const struct journal *);		/* for tests that kill it */
 
 /*
+ * A journal without a process: each record is handed to the owner at once, who answers for the disk. For a simulator.
+ * again: somebody waits although journal_sink_failed was said; the owner tries once more.
+ */
+struct journal_sink {
+	void (*append)(uint64_t seq, const void *payload, size_t, void *arg);
+	void (*again)(void *arg);
+	void *arg;
+};
+struct journal *journal_open_sink(struct loop *, const struct journal_sink *);	/* gives; copies */
+void journal_sink_durable(struct journal *, uint64_t seq);		/* all up to here; it only grows */
+void journal_sink_failed(struct journal *, struct err *);		/* takes: nothing can be written */
+
+/*
  * Waits until seq (one that append returned) is durable. err: the journal cannot be written (full disk);
  * nothing appended is forgotten, and a later wait tries once more with a new process and segment.
  */

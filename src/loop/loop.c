@@ -143,6 +143,14 @@ loop_stop(struct loop *l)
 	l->stopping = true;
 }
 
+int64_t
+loop_due(const struct loop *l)
+{
+	if (!TAILQ_EMPTY(&l->wake))
+		return l->clock->mono(l->clock);
+	return l->ntimers > 0 ? l->heap[0]->due : INT64_MAX;
+}
+
 size_t
 loop_nlive(const struct loop *l)
 {

@@ -22,6 +22,8 @@ void loop_run(struct loop *);
 void loop_stop(struct loop *);			/* loop_run returns after this turn */
 /* One turn; block: may wait for an event. Returns false when nothing is left that could wake the loop. */
 bool loop_turn(struct loop *, bool block);
+/* When there is something to do: now, if something is woken; else when the next timer is due, INT64_MAX without one. */
+int64_t loop_due(const struct loop *);
 size_t loop_nlive(const struct loop *);		/* operations alive, timers set, ios wanted: for tests of emptiness */
 void loop_report_live(const struct loop *);	/* logs each thing alive, by name */
 
