@@ -23,6 +23,7 @@ int regexp_group(const struct regexp *, const char *name, size_t len);	/* number
  * that took no part. at has room for 2 * (ngroups + 1), or is NULL. *found is false without one.
  * An error only when the pattern takes too long on this text.
  */
-must_check struct err *regexp_find(const struct regexp *, const char *s, size_t len, size_t from, size_t *at, bool *found);
+must_check struct err *regexp_find(const struct regexp *, const char *s, size_t len, size_t from, size_t *at,
+    bool *found);
 
 #endif

@@ -36,7 +36,8 @@ intern_key(const char *url, bool dir, bool install, struct digest *key)
 }
 
 void
-node_config_intern(struct node_config *nc, const struct origin *o, const char *url, bool dir, bool install, const char *ident)
+node_config_intern(struct node_config *nc, const struct origin *o, const char *url, bool dir, bool install,
+    const char *ident)
 {
 	struct buf path = BUF_INIT;
 
@@ -121,7 +122,7 @@ add_arguments(struct inputs *in, const struct flow *f)
 	in->n = 0;
 	for (uint32_t i = 0; i < x->nargs; i++)
 		if (!x->args[i].out && !add_argument(in, i, f->deps[x->args[i].index]->value))
-			return err_msg(ERR_INVALID, "argument %s of the command is neither a file nor a directory, nor a list of them",
+			return err_msg(ERR_INVALID, "argument %s is no file, no directory and no list of them",
 			    x->args[i].name ? x->args[i].name : "?");
 	return NULL;
 }

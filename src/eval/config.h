@@ -14,7 +14,8 @@ struct node_config {
 };
 void node_config_release(struct node_config *);
 /* An intern. key is made from what is asked, so that it names this request. */
-void node_config_intern(struct node_config *, const struct origin *, const char *url, bool dir, bool install, const char *ident);
+void node_config_intern(struct node_config *, const struct origin *, const char *url, bool dir, bool install,
+    const char *ident);
 /* Can a command be given its operands? The error (INVALID) names the one that is no file. */
 must_check struct err *node_operands_check(const struct flow *);
 /* An exec whose operands were checked; pkey is set. */

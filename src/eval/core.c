@@ -56,7 +56,8 @@ flow_vec_push(struct flow_vec *v, struct flow *f)
 }
 
 struct err *
-core_init(struct core *c, struct graph *graph, struct flow *root, const struct eval_config *config, struct eval_stats *stats)
+core_init(struct core *c, struct graph *graph, struct flow *root, const struct eval_config *config,
+    struct eval_stats *stats)
 {
 	memset(c, 0, sizeof *c);
 	c->graph = graph;

@@ -36,7 +36,7 @@ struct core {
 	const struct eval_config *config;	/* kept */
 	struct regexp	 *invalidate;	/* owned, or NULL */
 	struct flow_queue queue;
-	struct flow_vec	  walk, settled;	/* keys.c: to be walked, from the end; to be given their key, in order */
+	struct flow_vec	  walk, settled;	/* keys.c: to be walked, last first; to get their key */
 	size_t		  nsettled;		/* of those, done */
 	struct flow_vec	  failures;	/* nodes that failed on their own and were wanted */
 	struct digest	 *in;		/* scratch */
@@ -45,7 +45,8 @@ struct core {
 	struct eval_stats *stats;	/* kept */
 };
 /* INVALID: the pattern of invalidate. */
-must_check struct err *core_init(struct core *, struct graph *, struct flow *root, const struct eval_config *, struct eval_stats *);
+must_check struct err *core_init(struct core *, struct graph *, struct flow *root, const struct eval_config *,
+    struct eval_stats *);
 void core_release(struct core *);
 void core_want(struct core *, struct flow *);
 /* The next intent, or NULL: nothing to do, or budget steps are used up (then *budget is 0). */

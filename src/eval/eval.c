@@ -214,7 +214,7 @@ eval_settled(struct eval *e)
 	struct flow *root = e->root;
 
 	if (root->state != FLOW_DONE) {
-		eval_trouble(e, core_located(root, err_msg(ERR_FATAL, "the evaluation is stuck: a node waits for itself")));
+		eval_trouble(e, core_located(root, err_msg(ERR_FATAL, "a node waits for itself, for ever")));
 	} else if (root->err) {
 		e->err = flow_error(e);
 		eval_to(e, EVAL_DRAIN);

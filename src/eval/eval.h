@@ -41,7 +41,7 @@ struct eval_host {
 	void (*note)(const struct eval_event *, void *arg);
 	/* Waited for: INTERN, ENDED. The callback runs when the record is durable. */
 	struct op *(*commit)(const struct eval_event *, void (*cb)(struct err *, void *cbarg), void *cbarg, void *arg);
-	/* The run's own record of an ended exec, or of a resolved input by URL; borrowed, NULL if unknown. May be NULL. */
+	/* The run's own record of an ended exec, or of a resolved input by URL; borrowed, NULL if unknown. Optional. */
 	const struct exec_result *(*known_exec)(const struct digest *pkey, void *arg);
 	const struct exec_result *(*known_intern)(const char *url, void *arg);
 	void *arg;
@@ -65,15 +65,15 @@ struct eval_args {			/* all kept but for config and dir, which are copied */
 };
 struct eval;
 /*
- * value (gives a reference) is strict; its objects are in the repository. err: EVAL kind for failures of the flow (all independent
- * work has finished, the failures are in eval_failures), else trouble that ended the attempt.
+ * value (gives a reference) is strict; its objects are in the repository. err: EVAL kind for failures of the flow
+ * (all independent work has finished, the failures are in eval_failures), else trouble that ended the attempt.
  */
 typedef void eval_cb(struct value *, struct err *, void *arg);
 struct eval *eval_start(struct loop *, const struct eval_args *, eval_cb *, void *arg);
-void eval_cancel(struct eval **);	/* detaches from its tasks: does not kill execs that others or a resume may want */
-void eval_kill(struct eval *);		/* ends its execs (first ^C); the callback comes with CANCELED when they are gone */
+void eval_cancel(struct eval **);	/* detaches from its tasks: execs go on, for others or a resume */
+void eval_kill(struct eval *);		/* ends its execs; the callback comes with CANCELED when they are gone */
 const struct eval_stats *eval_stats(struct eval *);	/* also inside its callback */
 /* Nodes that failed on their own, in the order they failed; borrowed, valid until the graph is freed. */
-struct flow *const *eval_failures(const struct eval *, size_t *n);	/* valid while eval lives, and inside its callback */
+struct flow *const *eval_failures(const struct eval *, size_t *n);	/* valid until its callback returns */
 
 #endif

@@ -230,8 +230,8 @@ put_release(struct op *op)
 static const struct op_type put_type = { "cache_put", put_advance, put_release };
 
 struct op *
-cache_put_start(struct assoc *assoc, const struct digest *keys, unsigned nkeys, const struct exec_result *result, cache_put_cb *cb,
-    void *arg)
+cache_put_start(struct assoc *assoc, const struct digest *keys, unsigned nkeys, const struct exec_result *result,
+    cache_put_cb *cb, void *arg)
 {
 	struct cache_put *p = xcalloc(1, sizeof *p);
 	struct mpk_w w;

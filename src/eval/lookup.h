@@ -21,7 +21,7 @@ struct op *lookup_start(struct assoc *, const struct lookup_args *, lookup_cb *,
 
 /* Writes a result under one key or two. */
 typedef void cache_put_cb(struct err *, void *arg);
-struct op *cache_put_start(struct assoc *, const struct digest *keys, unsigned nkeys, const struct exec_result *, cache_put_cb *,
-    void *arg);
+struct op *cache_put_start(struct assoc *, const struct digest *keys, unsigned nkeys, const struct exec_result *,
+    cache_put_cb *, void *arg);
 
 #endif

@@ -286,7 +286,8 @@ work_lost(struct work *w)
 	struct err *err = w->result.err ? err_copy(w->result.err) : err_new(ERR_UNAVAILABLE, "exec", NULL);
 
 	if (w->node->op == FLOW_EXEC)
-		note(e, (struct eval_event){ .kind = EV_LOST, .node = w->node, .config = &w->nc.config, .result = &w->result });
+		note(e, (struct eval_event){ .kind = EV_LOST, .node = w->node, .config = &w->nc.config,
+		    .result = &w->result });
 	if (e->state == EVAL_RUN && err_is(err, ERR_UNAVAILABLE) && ++w->losses <= LOSSES) {
 		err_free(err);
 		work_submit(w);
@@ -308,7 +309,8 @@ install_over(struct work *w, const struct exec_result *r)
 
 	if (r->state == ATTEMPT_LOST)
 		eval_trouble(w->eval, err_copy(r->err));
-	else if (r->state == ATTEMPT_FAILED || !fileset_as_file(r->fileset, &file) || !digest_equal(&file.id, &w->file.id))
+	else if (r->state == ATTEMPT_FAILED || !fileset_as_file(r->fileset, &file) ||
+	    !digest_equal(&file.id, &w->file.id))
 		eval_trouble(w->eval, changed(w));
 	work_free(w);
 }

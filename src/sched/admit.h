@@ -48,7 +48,7 @@ void admit_run_init(struct admit_run *);
 /* res NULL: none. The total covers it. */
 void admit_push(struct admit *, struct admit_run *, struct admit_item *, const struct resources *res);
 struct admit_item *admit_next(struct admit *);	/* the next to be put, now running or ahead; NULL: none */
-void admit_remove(struct admit *, struct admit_item *);	/* waiting, ahead or running: it is out; fine on one that is out */
+void admit_remove(struct admit *, struct admit_item *);	/* from any state: it is out */
 size_t admit_nwaiting(const struct admit *);
 size_t admit_nrunning(const struct admit *);	/* running and ahead */
 

@@ -181,7 +181,8 @@ want_try(struct alloc_want *w)
 		w->state = WANT_FOLLOW;
 	} else if (w->uri) {
 		w->state = WANT_ASKING;
-		w->child = cluster_alloc(w->sched->cluster, w->uri, w->has_inspect ? &w->inspect : NULL, want_alloc_cb, w);
+		w->child = cluster_alloc(w->sched->cluster, w->uri, w->has_inspect ? &w->inspect : NULL, want_alloc_cb,
+		    w);
 	} else {
 		w->state = WANT_ASKING;
 		w->child = cluster_allocate(w->sched->cluster, &w->req, &w->labels, want_waiting_cb, want_alloc_cb, w);
@@ -230,8 +231,8 @@ want_new(struct sched *s, sched_alloc_cb *cb, void *arg)
 }
 
 struct op *
-sched_allocate_start(struct sched *s, const struct requirements *req, const struct labels *labels, cluster_waiting_cb *waiting,
-    sched_alloc_cb *cb, void *arg)
+sched_allocate_start(struct sched *s, const struct requirements *req, const struct labels *labels,
+    cluster_waiting_cb *waiting, sched_alloc_cb *cb, void *arg)
 {
 	struct alloc_want *w = want_new(s, cb, arg);
 

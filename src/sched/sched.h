@@ -21,10 +21,11 @@ void sched_free(struct sched *);				/* no run and no hold may be left */
 struct sched_alloc;
 typedef void sched_alloc_cb(struct sched_alloc *, struct err *, void *arg);	/* gives the hold */
 typedef void sched_lost_cb(struct err *, void *arg);		/* the lease is lost: restartable; takes the error */
-struct op *sched_allocate_start(struct sched *, const struct requirements *, const struct labels *, cluster_waiting_cb *,
-    sched_alloc_cb *, void *arg);
+struct op *sched_allocate_start(struct sched *, const struct requirements *, const struct labels *,
+    cluster_waiting_cb *, sched_alloc_cb *, void *arg);
 /* The alloc a snapshot names; see cluster_alloc. */
-struct op *sched_lookup_start(struct sched *, const char *uri, const struct alloc_inspect *, sched_alloc_cb *, void *arg);
+struct op *sched_lookup_start(struct sched *, const char *uri, const struct alloc_inspect *, sched_alloc_cb *,
+    void *arg);
 void sched_alloc_watch(struct sched_alloc *, sched_lost_cb *, void *arg);	/* one per hold; NULL ends it */
 struct alloc *sched_alloc_get(struct sched_alloc *);		/* borrows */
 /* Ends the hold; the last one keeps the alloc alive for retain_ns more (0: it expires at once). */
@@ -32,7 +33,7 @@ struct op *sched_alloc_release_start(struct sched_alloc *, int64_t retain_ns, al
 
 /* A run, the unit of fairness. */
 struct sched_run;
-struct sched_run *sched_run_new(struct sched *, const struct digest *run, struct sched_alloc *);	/* keeps the hold */
+struct sched_run *sched_run_new(struct sched *, const struct digest *run, struct sched_alloc *);	/* keeps it */
 void sched_run_free(struct sched_run *);	/* all of its tasks are over or cancelled */
 struct sched_alloc *sched_run_alloc(struct sched_run *);
 

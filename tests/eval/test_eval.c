@@ -5,6 +5,11 @@
 
 /* The evaluator over the scheduler and a cluster in memory. */
 
+/* Of what says how an exec goes. */
+#define RUN_ARGS \
+	unused_arg struct fake *f, unused_arg const struct exec_config *c, unused_arg struct exec_result *r, \
+	    unused_arg int64_t *ns, unused_arg void *arg
+
 static const char *contents_x = "x";
 
 static const char *
@@ -99,7 +104,7 @@ test_changed_input(unused_arg void **state)
 
 /* What a gives does not depend on its command: c is found by its inputs, and then by name. */
 static void
-same_output(unused_arg struct fake *f, const struct exec_config *c, struct exec_result *r, unused_arg int64_t *ns, unused_arg void *arg)
+same_output(RUN_ARGS)
 {
 	struct file file = { .size = 1 };
 	struct fileset *fs;
@@ -197,7 +202,7 @@ test_diamond(unused_arg void **state)
 	bottom = n_exec(&w, "bottom", 1, 2, l, r);
 	world_run(&w, bottom);
 	/* A tuple in a list is no argument of a command. */
-	assert_err(w.err, "2 failures, the first: l t.rf:3:5: invalid: argument in of the command is neither a file nor a directory, nor a "
+	assert_err(w.err, "2 failures, the first: l t.rf:3:5: invalid: argument in is no file, no directory and no "
 	    "list of them");
 	w.err = NULL;
 	assert_string_equal(buf_str(&w.failed), "l r");
@@ -255,7 +260,8 @@ k_self(struct world *w, unused_arg struct value *const *in, unused_arg size_t n,
 }
 
 static struct err *
-k_panic(unused_arg struct world *w, unused_arg struct value *const *in, unused_arg size_t n, unused_arg struct value **out)
+k_panic(unused_arg struct world *w, unused_arg struct value *const *in, unused_arg size_t n,
+    unused_arg struct value **out)
 {
 	return err_msg(ERR_EVAL, "panic: no");
 }
@@ -286,7 +292,7 @@ test_forks(unused_arg void **state)
 	assert_int_equal(w.stats.nodes, 1000);
 	world_graph(&w);
 	world_run(&w, n_k(&w, "self", k_self, NULL, 0, NULL));
-	assert_err(w.err, "self: fatal: the evaluation is stuck: a node waits for itself");
+	assert_err(w.err, "self: fatal: a node waits for itself, for ever");
 	w.err = NULL;
 	world_graph(&w);
 	world_run(&w, n_exec(&w, "c", 1, 1, n_k(&w, "boom", k_panic, NULL, 0, NULL)));
@@ -344,7 +350,7 @@ test_captured(unused_arg void **state)
 }
 
 static void
-fails(unused_arg struct fake *f, const struct exec_config *c, struct exec_result *r, unused_arg int64_t *ns, unused_arg void *arg)
+fails(RUN_ARGS)
 {
 	if (!c->ident || strncmp(c->ident, "bad", 3) != 0)
 		return;
@@ -374,8 +380,8 @@ test_failures(unused_arg void **state)
 	assert_err(w.err, "2 failures, the first: bad1 t.rf:3:5: exec failed: exited with status 3");
 	w.err = NULL;
 	/* The independent work is finished; what depends on a failure is not begun, and not listed. */
-	assert_said(&w, "started bad1\nstarted good\nended bad1 failed\nended good\nstarted more\nstarted bad2\nended more\n"
-	    "ended bad2 failed\n");
+	assert_said(&w, "started bad1\nstarted good\nended bad1 failed\nended good\nstarted more\nstarted bad2\n"
+	    "ended more\nended bad2 failed\n");
 	assert_string_equal(buf_str(&w.failed), "bad1 bad2");
 	assert_int_equal(w.stats.failed, 2);
 	assert_non_null(f->err);
@@ -384,12 +390,13 @@ test_failures(unused_arg void **state)
 	world_run(&w, half_bad(&w));
 	err_free(w.err);
 	w.err = NULL;
-	assert_said(&w, "hit more logical\nhit good logical\nstarted bad1\nstarted bad2\nended bad1 failed\nended bad2 failed\n");
+	assert_said(&w, "hit more logical\nhit good logical\nstarted bad1\nstarted bad2\nended bad1 failed\n"
+	    "ended bad2 failed\n");
 	world_release(&w);
 }
 
 static void
-slow_but_bad(struct fake *f, const struct exec_config *c, struct exec_result *r, int64_t *ns, void *arg)
+slow_but_bad(RUN_ARGS)
 {
 	fails(f, c, r, ns, arg);
 	*ns = r->state == ATTEMPT_FAILED ? SECONDS(1) : SECONDS(100);
@@ -428,7 +435,7 @@ test_missing_input(unused_arg void **state)
 }
 
 static void
-no_output(unused_arg struct fake *f, const struct exec_config *c, struct exec_result *r, unused_arg int64_t *ns, unused_arg void *arg)
+no_output(RUN_ARGS)
 {
 	struct fileset *none = fileset_empty();
 
@@ -463,15 +470,15 @@ test_too_large(unused_arg void **state)
 	v[0] = n_exec_res(&w, "huge", "cpu=3,mem=1GiB");
 	v[1] = n_exec_res(&w, "tiny", NULL);
 	world_run(&w, n_k(&w, "all", k_list, v, 2, NULL));
-	assert_err(w.err, "evaluation error: huge t.rf:3:5: resources exhausted: requested resources {mem:1.0GiB cpu:3 disk:0B} exceed the total "
-	    "available {mem:8.0GiB cpu:2 disk:10.0GiB}");
+	assert_err(w.err, "evaluation error: huge t.rf:3:5: resources exhausted: requested resources "
+	    "{mem:1.0GiB cpu:3 disk:0B} exceed the total available {mem:8.0GiB cpu:2 disk:10.0GiB}");
 	w.err = NULL;
 	assert_said(&w, "started tiny\nended tiny\n");
 	world_release(&w);
 }
 
 static void
-check_config(unused_arg struct fake *f, const struct exec_config *c, unused_arg struct exec_result *r, unused_arg int64_t *ns, void *arg)
+check_config(RUN_ARGS)
 {
 	if (c->type != EXEC_COMMAND || strcmp(c->ident, "c") != 0)
 		return;
@@ -518,7 +525,8 @@ test_configuration(unused_arg void **state)
 	w.fake.run = check_config;
 	w.fake.arg = &seen;
 	made = n_exec(&w, "made", 3, 0);
-	world_run(&w, n_exec(&w, "c", 3, 3, n_file(&w, "x"), n_k(&w, "pick", k_pick, &made, 1, NULL), n_dir(&w, "file:///data/d")));
+	world_run(&w, n_exec(&w, "c", 3, 3, n_file(&w, "x"), n_k(&w, "pick", k_pick, &made, 1, NULL),
+	    n_dir(&w, "file:///data/d")));
 	assert_ok(w.err);
 	assert_true(seen);
 	assert_int_equal(value_kind(w.value), VAL_TUPLE);
@@ -527,7 +535,7 @@ test_configuration(unused_arg void **state)
 }
 
 static void
-check_empty(unused_arg struct fake *f, const struct exec_config *c, unused_arg struct exec_result *r, unused_arg int64_t *ns, unused_arg void *arg)
+check_empty(RUN_ARGS)
 {
 	if (strcmp(c->ident, "c") != 0)
 		return;
@@ -544,23 +552,31 @@ test_empty_arguments(unused_arg void **state)
 
 	begin(&w);
 	w.fake.run = check_empty;
-	world_run(&w, n_exec(&w, "c", 1, 2, flow_val(w.graph, value_dir(fileset_empty())), flow_val(w.graph, value_list(NULL, 0))));
+	world_run(&w, n_exec(&w, "c", 1, 2, flow_val(w.graph, value_dir(fileset_empty())),
+	    flow_val(w.graph, value_list(NULL, 0))));
 	assert_ok(w.err);
 	world_release(&w);
+}
+
+static struct flow *
+hello(struct world *w)
+{
+	struct requirements req = REQUIREMENTS_INIT;
+
+	return flow_requirements(w->graph, &req, n_exec(w, "c", 1, 1, flow_data(w->graph, "hello", 5, NULL, NULL)));
 }
 
 static void
 test_data_and_requirements(unused_arg void **state)
 {
 	struct world w;
-	struct requirements req = REQUIREMENTS_INIT;
 
 	begin(&w);
-	world_run(&w, flow_requirements(w.graph, &req, n_exec(&w, "c", 1, 1, flow_data(w.graph, "hello", 5, NULL, NULL))));
+	world_run(&w, hello(&w));
 	assert_ok(w.err);
 	assert_int_equal(w.fake.nrepo_put, 1);
 	world_graph(&w);
-	world_run(&w, flow_requirements(w.graph, &req, n_exec(&w, "c", 1, 1, flow_data(w.graph, "hello", 5, NULL, NULL))));
+	world_run(&w, hello(&w));
 	assert_int_equal(w.fake.nrepo_put, 1);
 	world_release(&w);
 }
@@ -621,7 +637,7 @@ test_known(unused_arg void **state)
 }
 
 static void
-hungry(unused_arg struct fake *f, const struct exec_config *c, struct exec_result *r, unused_arg int64_t *ns, void *arg)
+hungry(RUN_ARGS)
 {
 	if (c->resources.mem >= *(double *)arg)
 		return;
@@ -655,7 +671,7 @@ test_more_memory(unused_arg void **state)
 static unsigned loses;
 
 static void
-lossy(unused_arg struct fake *f, const struct exec_config *c, struct exec_result *r, unused_arg int64_t *ns, unused_arg void *arg)
+lossy(RUN_ARGS)
 {
 	if (c->type != EXEC_COMMAND || loses == 0)
 		return;
@@ -725,7 +741,8 @@ test_two_runs(unused_arg void **state)
 	assert_true(value_equal(a.value, b.value));
 	assert_int_equal(a.stats.execs + b.stats.execs, 3);
 	assert_put(&a, "put -\nput -\nput -\nput -\nput a\nput b\nput c\n");
-	assert_said(&b, "intern x\nintern y\nstarted a joined\nstarted b joined\nended a\nended b\nstarted c joined\nended c\n");
+	assert_said(&b, "intern x\nintern y\nstarted a joined\nstarted b joined\nended a\nended b\nstarted c joined\n"
+	    "ended c\n");
 	world_graph(&b);
 	graph_free(b.graph);
 	sched_run_free(b.args.run);
@@ -752,7 +769,7 @@ test_installs(unused_arg void **state)
 }
 
 static void
-changes_meanwhile(unused_arg struct fake *f, const struct exec_config *c, unused_arg struct exec_result *r, unused_arg int64_t *ns, unused_arg void *arg)
+changes_meanwhile(RUN_ARGS)
 {
 	if (!c->install)
 		contents_x = "changed";
@@ -816,7 +833,7 @@ test_no_cache_extern(unused_arg void **state)
 }
 
 static void
-empty_dir(unused_arg struct fake *f, const struct exec_config *c, struct exec_result *r, unused_arg int64_t *ns, unused_arg void *arg)
+empty_dir(RUN_ARGS)
 {
 	struct fileset *v[3];
 

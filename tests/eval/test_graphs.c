@@ -334,8 +334,9 @@ story(struct world *w)
 
 	deps[0] = a;
 	deps[1] = flow_data(w->graph, "text", 4, NULL, NULL);
-	return n_k(w, "all", k_list, (struct flow *[]){ n_exec(w, "top", 1, 1, n_k(w, "k", k_exec_over, deps, 2, NULL)), x }, 2,
-	    NULL);
+	deps[0] = n_exec(w, "top", 1, 1, n_k(w, "k", k_exec_over, deps, 2, NULL));
+	deps[1] = x;
+	return n_k(w, "all", k_list, deps, 2, NULL);
 }
 
 static void

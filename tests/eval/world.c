@@ -256,7 +256,8 @@ assert_text(struct buf *b, const char *text, const char *file, int line)
 }
 
 static struct flow *
-exec_node(struct world *w, const char *ident, unsigned nouts, struct flow *const *deps, unsigned ndeps, const char *resources)
+exec_node(struct world *w, const char *ident, unsigned nouts, struct flow *const *deps, unsigned ndeps,
+    const char *resources)
 {
 	static const char *const names[] = { "o0", "o1", "o2", "o3" };
 	struct flow_exec x = { .image = "host" };

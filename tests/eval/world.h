@@ -61,7 +61,8 @@ struct flow *n_file(struct world *, const char *url);
 struct flow *n_dir(struct world *, const char *url);
 /* A continuation that calls fn; its own digest is of the name. */
 typedef struct err *k_fn(struct world *, struct value *const *in, size_t n, struct value **out);
-struct flow *n_k(struct world *, const char *name, k_fn *, struct flow *const *deps, unsigned ndeps, struct flow *captured);
+struct flow *n_k(struct world *, const char *name, k_fn *, struct flow *const *deps, unsigned ndeps,
+    struct flow *captured);
 k_fn k_tuple, k_list;	/* their inputs */
 
 #endif

@@ -148,8 +148,8 @@ want_new(struct cluster *c, pool_alloc_cb *cb, void *arg)
 }
 
 static struct op *
-allocate(struct cluster *c, const struct requirements *req, unused_arg const struct labels *labels, cluster_waiting_cb *waiting,
-    pool_alloc_cb *cb, void *arg)
+allocate(struct cluster *c, const struct requirements *req, unused_arg const struct labels *labels,
+    cluster_waiting_cb *waiting, pool_alloc_cb *cb, void *arg)
 {
 	struct fake_want *w = want_new(c, cb, arg);
 
@@ -159,7 +159,8 @@ allocate(struct cluster *c, const struct requirements *req, unused_arg const str
 }
 
 static struct op *
-alloc_by_uri(struct cluster *c, const char *uri, unused_arg const struct alloc_inspect *inspect, pool_alloc_cb *cb, void *arg)
+alloc_by_uri(struct cluster *c, const char *uri, unused_arg const struct alloc_inspect *inspect, pool_alloc_cb *cb,
+    void *arg)
 {
 	struct fake_want *w = want_new(c, cb, arg);
 

@@ -147,7 +147,8 @@ submit(struct world *w, unsigned run, struct wish *t, const char *name, const ch
 	if (want)
 		assert_ok(resources_parse(&res, want));
 	tw.resources = want ? &res : NULL;
-	t->config = (struct exec_config){ .type = EXEC_COMMAND, .ident = name, .key = tw.key, .outputs = &out, .noutputs = 1 };
+	t->config = (struct exec_config){ .type = EXEC_COMMAND, .ident = name, .key = tw.key, .outputs = &out,
+		.noutputs = 1 };
 	t->config.claim.run.b[0] = (uint8_t)(run + 1);
 	t->config.claim.join = join;
 	t->task = sched_submit(w->run[run], &tw, &wish_events, t);
@@ -220,7 +221,8 @@ test_too_much(unused_arg void **state)
 	begin(&w, "cpu=2,mem=4GiB");
 	submit(&w, 0, &t, "a", "cpu=3,mem=1GiB", true);
 	until(&w, &t);
-	assert_err(t.err, "requested resources {mem:1.0GiB cpu:3 disk:0B} exceed the total available {mem:4.0GiB cpu:2 disk:0B}");
+	assert_err(t.err, "requested resources {mem:1.0GiB cpu:3 disk:0B} exceed the total available "
+	    "{mem:4.0GiB cpu:2 disk:0B}");
 	finish(&w);
 }
 
@@ -385,7 +387,8 @@ test_lost_lease(unused_arg void **state)
 	until(&w, &c);
 	while (!w.lost)
 		loop_turn(w.loop, false);
-	assert_true(err_restartable(w.lost) && err_restartable(a.err) && err_restartable(b.err) && err_restartable(c.err));
+	assert_true(err_restartable(w.lost) && err_restartable(a.err));
+	assert_true(err_restartable(b.err) && err_restartable(c.err));
 	assert_err(a.err, "lease fake/1: unavailable: alloc expired");
 	err_free(b.err);
 	err_free(c.err);
