@@ -173,7 +173,7 @@ take_record(struct dump *d, const msgpack_object *o, const char *payload, size_t
 
 	if (err != NULL)
 		return err;
-	/* A header has the seq of the record after it. Others that were seen were sent again by a new journal process. */
+	/* A header has the seq of the record after it. Others come again when a journal process has died. */
 	if (h.kind != REC_HEADER && h.seq <= d->last_seq)
 		return NULL;
 	if (h.kind != REC_HEADER)
@@ -339,7 +339,8 @@ looks_like_id(const char *text)
 {
 	if (strchr(text, '/') != NULL)
 		return false;
-	return strcmp(text, "last") == 0 || strchr(text, ':') != NULL || strspn(text, "0123456789abcdef") == strlen(text);
+	return strcmp(text, "last") == 0 || strchr(text, ':') != NULL || strspn(text,
+	    "0123456789abcdef") == strlen(text);
 }
 
 static void

@@ -15,7 +15,8 @@ cat_one(struct lookup *l, const char *text)
 	struct err *err = subject_files(l, text, &plan);
 
 	if (err == NULL && !plan_single(&plan, &f))
-		err = err_msg(ERR_INVALID, "%s is not a single file but %zu; weir get %s DIR writes them out", text, plan.n, text);
+		err = err_msg(ERR_INVALID, "%s is not a single file but %zu; weir get %s DIR writes them out", text,
+		    plan.n, text);
 	if (err == NULL)
 		err = object_copy_fd(l->root.objects, &f.id, STDOUT_FILENO, "standard output");
 	plan_release(&plan);

@@ -55,8 +55,8 @@ print_yaml(const struct config *c)
 			continue;
 		buf_addstr(&out, "labels:\n");
 		for (size_t l = 0; l < c->labels.n; l++)
-			line("  ", c->labels.v[l].name, c->labels.v[l].value, labels_get(&c->label_origins, c->labels.v[l].name),
-			    &out);
+			line("  ", c->labels.v[l].name, c->labels.v[l].value,
+			    labels_get(&c->label_origins, c->labels.v[l].name), &out);
 	}
 	err = print_out(buf_str(&out), out.len);
 	buf_release(&out);
@@ -82,7 +82,8 @@ print_document(const struct config *c)
 		enum config_key k = (enum config_key)i;
 
 		if (config_text(c, k) != NULL)
-			json_object_set_new(values, config_name(k), value_json_of(config_text(c, k), config_origin(c, k)));
+			json_object_set_new(values, config_name(k),
+			    value_json_of(config_text(c, k), config_origin(c, k)));
 	}
 	for (size_t l = 0; l < c->labels.n; l++)
 		json_object_set_new(labels, c->labels.v[l].name,

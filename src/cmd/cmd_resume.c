@@ -146,7 +146,8 @@ params_from(const struct run_state *s, struct param_set *out)
 static int
 go_on(struct resume *r)
 {
-	struct runner_args a = { .state = &r->state, .epoch = r->epoch, .n = r->n, .known = r->known, .cause = "resumed" };
+	struct runner_args a = { .state = &r->state, .epoch = r->epoch, .n = r->n, .known = r->known,
+	    .cause = "resumed" };
 	struct program *program = NULL;
 	struct param_set params;
 	struct buf diag = BUF_INIT;

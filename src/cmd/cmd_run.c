@@ -97,7 +97,8 @@ print_immediate(const struct prepared *p)
 }
 
 static void
-first_state(struct session *s, const struct prepared *p, const char *path, const struct digest *bundle, struct run_state *out)
+first_state(struct session *s, const struct prepared *p, const char *path, const struct digest *bundle,
+    struct run_state *out)
 {
 	const char *alloc = config_text(&s->env->config, CFG_ALLOC);
 

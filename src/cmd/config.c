@@ -15,8 +15,8 @@
  * text, not its meaning; config_set has proved that the meaning is there, and the getters rely on it.
  */
 enum config_type {
-	TYPE_TEXT_, TYPE_PATH_, TYPE_BOOL_, TYPE_TIME_, TYPE_RE_, TYPE_CACHE_, TYPE_CLUSTER_, TYPE_EVAL_, TYPE_RESOURCES_,
-	TYPE_LOG_, TYPE_LABELS_, TYPE_LATER_, TYPE_LATER_BOOL_,
+	TYPE_TEXT_, TYPE_PATH_, TYPE_BOOL_, TYPE_TIME_, TYPE_RE_, TYPE_CACHE_, TYPE_CLUSTER_, TYPE_EVAL_,
+	TYPE_RESOURCES_, TYPE_LOG_, TYPE_LABELS_, TYPE_LATER_, TYPE_LATER_BOOL_,
 };
 static const struct key {
 	const char	 *name;
@@ -199,7 +199,9 @@ check_text(const struct key *k, const char *text)
 	case TYPE_BOOL_:
 		return bool_parse(text, &b) ? NULL : err_msg(ERR_INVALID, "%s is neither true nor false", text);
 	case TYPE_TIME_:
-		return duration_parse(text, &ns) ? NULL : err_msg(ERR_INVALID, "%s is no time; write 90s, 20m or 1h30m", text);
+		if (duration_parse(text, &ns))
+			return NULL;
+		return err_msg(ERR_INVALID, "%s is no time; write 90s, 20m or 1h30m", text);
 	case TYPE_RE_:
 		return check_re(text);
 	case TYPE_CACHE_:
@@ -338,7 +340,8 @@ env_set(struct config *c, const char *variable)
 		if ((size_t)(eq - variable) == n && strncmp(variable, name, n) == 0 && eq[1] != '\0') {
 			char *origin = xasprintf("$%s", name);
 
-			err = i == CFG_LABELS ? env_labels(c, eq + 1, origin) : config_set(c, (enum config_key)i, eq + 1, origin);
+			err = i == CFG_LABELS ? env_labels(c, eq + 1, origin) :
+						config_set(c, (enum config_key)i, eq + 1, origin);
 			free(origin);
 		}
 		free(name);

@@ -79,7 +79,8 @@ set_labels(struct yaml_file *f, const yaml_node_t *map)
 	if (map->type != YAML_MAPPING_NODE)
 		return yaml_err(f, map, "labels is a mapping of names to values");
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; err == NULL && p < map->data.mapping.pairs.top; p++) {
-		const yaml_node_t *key = yaml_document_get_node(&f->doc, p->key), *value = yaml_document_get_node(&f->doc, p->value);
+		const yaml_node_t *key = yaml_document_get_node(&f->doc, p->key);
+		const yaml_node_t *value = yaml_document_get_node(&f->doc, p->value);
 		const char *name = scalar(key), *text = scalar(value);
 		char *label;
 

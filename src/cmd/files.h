@@ -22,8 +22,10 @@ struct file_plan {
 	size_t		n;
 };
 void plan_release(struct file_plan *);
-must_check struct err *plan_value(struct file_plan *, const struct value *);	/* strict; on an error the plan is empty */
-must_check struct err *plan_fileset(struct file_plan *, const struct fileset *);	/* an exec's: a list of outputs */
+/* The value is strict; on an error the plan is empty. */
+must_check struct err *plan_value(struct file_plan *, const struct value *);
+/* An exec's outputs, a list. */
+must_check struct err *plan_fileset(struct file_plan *, const struct fileset *);
 void plan_file(struct file_plan *, const struct file *);			/* as `result` */
 bool plan_single(const struct file_plan *, struct file *);			/* exactly one file and nothing else */
 

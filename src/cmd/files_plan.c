@@ -66,7 +66,8 @@ name_escape(const char *s, size_t n, struct buf *out)
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)s[i];
 
-		if (isalnum(c) || c >= 0x80 || strchr("-_+=@,:~^ ()[]{}#&!", c) != NULL || (c == '.' && out->len > from))
+		if (isalnum(c) || c >= 0x80 || strchr("-_+=@,:~^ ()[]{}#&!", c) != NULL ||
+		    (c == '.' && out->len > from))
 			buf_addch(out, (char)c);
 		else
 			buf_addf(out, "%%%02X", c);
@@ -235,7 +236,9 @@ add_output(struct file_plan *p, const struct fileset *fs, const char *path)
 		plan_add(p, xstrdup(*path == '\0' ? "result" : path))->file = f;
 		return NULL;
 	}
-	return fileset_is_list(fs) ? err_msg(ERR_INVALID, "an output is a list: not a result of an exec") : add_dir(p, fs, path);
+	if (fileset_is_list(fs))
+		return err_msg(ERR_INVALID, "an output is a list: not a result of an exec");
+	return add_dir(p, fs, path);
 }
 
 struct err *

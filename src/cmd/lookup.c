@@ -21,7 +21,8 @@ lookup_damage(const struct wal_pos *pos, enum frame_state state, uint64_t skippe
 		log_error("journal %s: damaged at offset %llu; %llu bytes are passed over", pos->path,
 		    (unsigned long long)pos->offset, (unsigned long long)skipped);
 	else
-		log_debug("journal %s: ends in %llu bytes that were never acknowledged", pos->path, (unsigned long long)skipped);
+		log_debug("journal %s: ends in %llu bytes that were never acknowledged", pos->path,
+		    (unsigned long long)skipped);
 }
 
 struct err *

@@ -132,6 +132,16 @@ take(const struct cmd *c, struct config *config, int argc, char **argv, int *i, 
 	return set(config, &f, value);
 }
 
+static struct err *
+check_count(const struct cmd *c, int n)
+{
+	const char *what = n < c->minargs ? "an argument is missing" : "too many arguments";
+
+	if (n >= c->minargs && (c->maxargs < 0 || n <= c->maxargs))
+		return NULL;
+	return err_msg(ERR_INVALID, "%s: %s; usage: weir %s %s", c->name, what, c->name, c->args);
+}
+
 struct err *
 cmd_options(const struct cmd *c, struct config *config, int argc, char **argv, int *nrest, char ***rest, bool *help)
 {
@@ -152,9 +162,8 @@ cmd_options(const struct cmd *c, struct config *config, int argc, char **argv, i
 	}
 	while (i < argc)
 		out[n++] = argv[i++];
-	if (err == NULL && !*help && (n < c->minargs || (c->maxargs >= 0 && n > c->maxargs)))
-		err = err_msg(ERR_INVALID, "%s: %s; usage: weir %s %s", c->name, n < c->minargs ? "an argument is missing" :
-		    "too many arguments", c->name, c->args);
+	if (err == NULL && !*help)
+		err = check_count(c, n);
 	if (err != NULL) {
 		free(out);
 		return err;
@@ -179,8 +188,8 @@ cmd_usage(const struct cmd *c, struct buf *out)
 {
 	bool any = c->opts != NULL || c->groups != 0;
 
-	buf_addf(out, "usage: weir %s%s%s%s\n\n%s\n", c->name, any ? " [options]" : "", *c->args != '\0' ? " " : "", c->args,
-	    c->help);
+	buf_addf(out, "usage: weir %s%s%s%s\n\n%s\n", c->name, any ? " [options]" : "", *c->args != '\0' ? " " : "",
+	    c->args, c->help);
 	if (any)
 		buf_addstr(out, "\noptions:\n");
 	for (const struct opt *o = c->opts; o != NULL && o->name != NULL; o++)

@@ -147,7 +147,9 @@ say_input(const struct completion *c)
 	struct buf size = BUF_INIT;
 
 	if (c->result != NULL && c->result->fileset != NULL) {
-		buf_addf(&size, "%zu file%s, ", fileset_n(c->result->fileset), fileset_n(c->result->fileset) == 1 ? "" : "s");
+		size_t n = fileset_n(c->result->fileset);
+
+		buf_addf(&size, "%zu file%s, ", n, n == 1 ? "" : "s");
 		buf_add_size(&size, (double)fileset_size(c->result->fileset));
 	}
 	log_debug("input  %.*s  %s", (int)c->url_len, c->url == NULL ? "" : c->url, buf_str(&size));
@@ -336,7 +338,7 @@ say_failure(const struct report *r, const struct failure *f)
 
 	log_error("%s failed: %s", f->ident, f->what);
 	if (!digest_is_zero(&f->key))
-		log_error("  %s%s%s", id_text(ID_EXEC, &f->key, id), f->pos != NULL ? " at " : "", f->pos != NULL ? f->pos : "");
+		log_error("  %s at %s", id_text(ID_EXEC, &f->key, id), f->pos != NULL ? f->pos : "?");
 	else if (f->pos != NULL)
 		log_error("  at %s", f->pos);
 	say_tail(r, &f->errlog);

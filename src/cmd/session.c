@@ -148,7 +148,8 @@ print_result(const char *text, const char *json, const char *type, const struct 
 			free(id);
 		}
 		json_object_set_new(doc, "type", type == NULL ? json_null() : json_text(type, strlen(type)));
-		json_object_set_new(doc, "value", json_loads(json == NULL ? "null" : json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
+		json_object_set_new(doc, "value",
+		    json_loads(json == NULL ? "null" : json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
 		return print_json(doc);
 	}
 	buf_addf(&b, "%s\n", text == NULL ? "" : text);
@@ -228,11 +229,12 @@ other_failures(struct session *s)
 	struct flow *const *f = runner_failures(s->runner, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		char *pos;
+		char *pos = NULL;
 
 		if (f[i]->op == FLOW_EXEC || f[i]->err == NULL)
 			continue;
-		pos = f[i]->pos.name == NULL ? NULL : xasprintf("%s:%d:%d", f[i]->pos.name, f[i]->pos.line, f[i]->pos.col);
+		if (f[i]->pos.name != NULL)
+			pos = xasprintf("%s:%d:%d", f[i]->pos.name, f[i]->pos.line, f[i]->pos.col);
 		report_failure(&s->report, f[i]->ident, pos, f[i]->err);
 		free(pos);
 	}

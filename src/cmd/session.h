@@ -39,13 +39,15 @@ void session_done(struct session *, struct err *);	/* for callbacks: takes the e
 /* Puts the sources into the repository, durably. */
 must_check struct err *session_bundle(struct session *, struct program *, struct digest *);
 /* The program that a bundle holds. diag gets what there is to say about it. */
-must_check struct err *session_unbundle(const struct root *, const struct digest *, struct buf *diag, struct program **);
+must_check struct err *session_unbundle(const struct root *, const struct digest *, struct buf *diag,
+    struct program **);
 
-/* Evaluates to the end, with all that is said and printed. Takes what runner_args says; events are set here. Gives the exit status. */
+/* Evaluates to the end, and says and prints what there is. Takes what runner_args says. Gives the exit status. */
 must_check int session_evaluate(struct session *, struct runner_args *);
 /* The end of a run that is Done: result on stdout, or what failed on stderr. Gives the exit status. */
 must_check int session_finish(struct session *, const struct run_state *);
 /* A result as `run` prints it. */
-must_check struct err *print_result(const char *text, const char *json, const char *type, const struct digest *run, bool as_json);
+must_check struct err *print_result(const char *text, const char *json, const char *type, const struct digest *run,
+    bool as_json);
 
 #endif

@@ -9,6 +9,7 @@
 /* The files that an id stands for: a run's result, an exec's outputs, an object itself. */
 must_check struct err *subject_files(struct lookup *, const char *text, struct file_plan *);
 /* What the records of its run know of an exec. The view is given, also on an error; exec is borrowed from it. */
-must_check struct err *subject_exec(struct lookup *, const struct id *, struct run_view *, const struct exec_view **exec);
+must_check struct err *subject_exec(struct lookup *, const struct id *, struct run_view *,
+    const struct exec_view **exec);
 
 #endif

@@ -56,7 +56,8 @@ static bool
 unit_of(const char *p, size_t n, double *ns)
 {
 	static const struct { const char *name; double ns; } units[] = {
-		{ "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 }, { "d", 86400e9 },
+		{ "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 60e9 }, { "h", 3600e9 },
+		{ "d", 86400e9 },
 	};
 
 	for (size_t i = 0; i < nitems(units); i++) {

@@ -32,10 +32,12 @@ struct run_view {
 	size_t		   ninputs;
 };
 void view_init(struct run_view *, const struct run_record *, size_t n);
-must_check struct err *view_open(const struct root *, const struct digest *run, struct run_view *);	/* reads its records */
+/* Reads the run's records. */
+must_check struct err *view_open(const struct root *, const struct digest *run, struct run_view *);
 void view_release(struct run_view *);
 const struct exec_view *view_exec(const struct run_view *, const struct digest *key);	/* borrows, or NULL */
-const char *view_state_name(const struct exec_view *, bool live);	/* `running`, or `unfinished` where nobody evaluates */
+/* `running`, or `unfinished` where nobody evaluates the run; `ok` and so on. */
+const char *view_state_name(const struct exec_view *, bool live);
 
 json_t *view_exec_json(const struct exec_view *, bool live);		/* short: what a run's list has */
 json_t *view_exec_full(const struct exec_view *, const struct digest *run, bool live);	/* all there is */

@@ -136,7 +136,8 @@ ended(struct exec_result *r, enum attempt_state state)
 
 /* One event of the exec or the intern of a small graph. */
 static void
-add_event(struct buf *out, struct flow *node, enum eval_event_kind kind, uint64_t seq, uint64_t n, enum attempt_state state)
+add_event(struct buf *out, struct flow *node, enum eval_event_kind kind, uint64_t seq, uint64_t n,
+    enum attempt_state state)
 {
 	struct record_head h = head(REC_EXEC, RUN_ONE, seq, 0, n);
 	struct exec_config config = { .claim = { .try_ = 1002, .retry = 1 } };
@@ -209,7 +210,8 @@ exec_node(struct graph *g, struct flow *dep)
 {
 	struct flow_arg args[] = { { .index = 0, .name = "reads" }, { .out = true, .index = 0, .name = "bam" } };
 	struct flow_out outs[] = { { "bam", false } };
-	struct flow_exec x = { .image = "host", .cmd = "align %s\n\t> %s\n", .args = args, .nargs = 2, .outs = outs, .nouts = 1 };
+	struct flow_exec x = { .image = "host", .cmd = "align %s\n\t> %s\n", .args = args, .nargs = 2, .outs = outs,
+	    .nouts = 1 };
 	struct src_pos pos = { "align.rf", 3, 14 };
 	struct flow *f = flow_exec(g, &x, &dep, 1, "align.Bam", &pos);
 
@@ -242,7 +244,8 @@ first_journal(struct graph *g)
 	add_future(&b, 7, 6);
 	add_event(&b, exec, EV_ENDED, 8, 7, ATTEMPT_FAILED);
 	h = head(REC_SNAPSHOT, RUN_TWO, 9, 0, 1);
-	add_snapshot(&b, &h, PHASE_RETRY, err_wrap_kind(err_msg(ERR_NET, "reset"), ERR_UNAVAILABLE, "keepalive", "local/1"));
+	add_snapshot(&b, &h, PHASE_RETRY,
+	    err_wrap_kind(err_msg(ERR_NET, "reset"), ERR_UNAVAILABLE, "keepalive", "local/1"));
 	write_segment("c1", "000002.wal", &b);
 }
 

@@ -207,7 +207,8 @@ test_labels_merge(void **state)
 	assert_string_equal(labels_get(&f->c.labels, "when"), "later");
 	assert_string_equal(labels_get(&f->c.label_origins, "when"), "--label");
 	assert_string_equal(labels_get(&f->c.label_origins, "who"), "$WEIR_LABELS");
-	assert_err(config_set(&f->c, CFG_LABELS, "plain", "--label"), "labels (--label): plain is no label; write NAME=VALUE");
+	assert_err(config_set(&f->c, CFG_LABELS, "plain", "--label"),
+	    "labels (--label): plain is no label; write NAME=VALUE");
 }
 
 static void
@@ -306,15 +307,16 @@ test_options_that_are_wrong(void **state)
 	options_fail(f, &cmd_run, "--cahce off x.rf", "run: unknown option --cahce; did you mean --cache?");
 	options_fail(f, &cmd_run, "--zzzzzz", "run: unknown option --zzzzzz; see weir run -help");
 	options_fail(f, &cmd_run, "--cache", "run: --cache needs a value");
-	options_fail(f, &cmd_run, "", "run: an argument is missing; usage: weir run PROGRAM.rf [-PARAM VALUE]... [ARG]...");
+	options_fail(f, &cmd_run, "",
+	    "run: an argument is missing; usage: weir run PROGRAM.rf [-PARAM VALUE]... [ARG]...");
 	options_fail(f, &cmd_info, "a b", "info: too many arguments; usage: weir info ID");
 	options_fail(f, &cmd_run, "--gc x.rf", "gc (--gc): not supported yet");
 	options_fail(f, &cmd_run, "--transfer-limit=3 x.rf", "transfer_limit (--transfer-limit): not supported yet");
 	options_fail(f, &cmd_run, "--trace f x.rf", "trace (--trace): not supported yet");
 	options_fail(f, &cmd_run, "--cluster slurm x.rf", "cluster (--cluster): slurm is not supported yet; local is");
-	options_fail(f, &cmd_run, "--resources cpu x.rf", 
+	options_fail(f, &cmd_run, "--resources cpu x.rf",
 	    "resources (--resources): bad resource \"cpu\": label=amount is expected, such as cpu=4");
-	options_fail(f, &cmd_run, "--invalidate ( x.rf", 
+	options_fail(f, &cmd_run, "--invalidate ( x.rf",
 	    "invalidate (--invalidate): regular expression \"(\": at byte 1: missing closing parenthesis");
 	options_fail(f, &cmd_info, "--json=7 last", "--json takes no value but true or false");
 	options_fail(f, &cmd_info, "--gc last", "info: unknown option --gc; see weir info -help");
@@ -336,7 +338,8 @@ test_help(void **state)
 	free(rest);
 	free(w.text);
 	cmd_usage(&cmd_kill, &b);
-	assert_string_equal(buf_str(&b), "usage: weir kill [options] RUN\n\nEnds a run and its execs. It can be resumed.\n\noptions:\n"
+	assert_string_equal(buf_str(&b),
+	    "usage: weir kill [options] RUN\n\nEnds a run and its execs. It can be resumed.\n\noptions:\n"
 	    "  --root DIR                   where everything is kept\n"
 	    "  --scratch DIR                where execs work, on a local disk\n"
 	    "  --log LEVEL                  off, error, info or debug\n");
@@ -347,7 +350,8 @@ static void
 test_times(void **state)
 {
 	static const struct { const char *text; int64_t ns; } good[] = {
-		{ "0", 0 }, { "90s", SECONDS(90) }, { "1h30m", SECONDS(5400) }, { "500ms", MILLIS(500) }, { "1.5s", MILLIS(1500) },
+		{ "0", 0 }, { "90s", SECONDS(90) }, { "1h30m", SECONDS(5400) }, { "500ms", MILLIS(500) },
+		{ "1.5s", MILLIS(1500) },
 		{ "2d", SECONDS(172800) },
 	};
 	static const char *const bad[] = { "", "5", "s", "-1s", "1x", "1h30", "1e400s", "999999999d", " 1s" };
@@ -380,7 +384,8 @@ test_exit_codes(void **state)
 		{ STAGE_USAGE, ERR_INVALID, 2 }, { STAGE_USAGE, ERR_NOT_SUPPORTED, 2 },
 		{ STAGE_PROGRAM, ERR_INVALID, 3 }, { STAGE_PROGRAM, ERR_NOT_EXIST, 1 },
 		{ STAGE_EVAL, ERR_EVAL, 11 }, { STAGE_EVAL, ERR_EXEC, 11 }, { STAGE_EVAL, ERR_RESOURCES_EXHAUSTED, 11 },
-		{ STAGE_EVAL, ERR_NOT_EXIST, 11 }, { STAGE_EVAL, ERR_TOO_MANY_TRIES, 10 }, { STAGE_EVAL, ERR_TEMPORARY, 10 },
+		{ STAGE_EVAL, ERR_NOT_EXIST, 11 }, { STAGE_EVAL, ERR_TOO_MANY_TRIES, 10 },
+		{ STAGE_EVAL, ERR_TEMPORARY, 10 },
 		{ STAGE_EVAL, ERR_UNAVAILABLE, 10 }, { STAGE_EVAL, ERR_CANCELED, 130 }, { STAGE_EVAL, ERR_INVALID, 2 },
 		{ STAGE_EVAL, ERR_FATAL, 20 }, { STAGE_OTHER, ERR_UNAVAILABLE, 1 }, { STAGE_OTHER, ERR_NOT_ALLOWED, 1 },
 		{ STAGE_OTHER, ERR_INTEGRITY, 1 }, { STAGE_OTHER, ERR_NOT_EXIST, 1 }, { STAGE_OTHER, ERR_INVALID, 1 },

@@ -210,7 +210,8 @@ static void
 test_escapes(void **state)
 {
 	static const struct { const char *text, *name; } cases[] = {
-		{ "plain-1_x.bam", "plain-1_x.bam" }, { "..", "%2E." }, { ".", "%2E" }, { ".hidden", "%2Ehidden" }, { "", "%" },
+		{ "plain-1_x.bam", "plain-1_x.bam" }, { "..", "%2E." }, { ".", "%2E" }, { ".hidden", "%2Ehidden" },
+		{ "", "%" },
 		{ "a/b", "a%2Fb" }, { "100%", "100%25" }, { "new\nline", "new%0Aline" }, { "tab\t*", "tab%09%2A" },
 		{ "\xc3\xa4", "\xc3\xa4" },
 	};
@@ -256,7 +257,8 @@ test_nothing_is_half_written(void **state)
 {
 	static const char *const tree[] = { "a", "b" };
 	struct fixture *f = *state;
-	char *path = xasprintf("%s/b", f->out), *want = xasprintf("%s exists with other content; --force replaces it", path);
+	char *path = xasprintf("%s/b", f->out);
+	char *want = xasprintf("%s exists with other content; --force replaces it", path);
 	char *a = xasprintf("%s/a", f->out);
 	struct stat st;
 
@@ -339,7 +341,8 @@ test_file_and_folder_of_one_name(void **state)
 {
 	static const char *const tree[] = { "b" };
 	struct fixture *f = *state;
-	struct value *keys[] = { value_str("a"), value_str("a/b") }, *values[] = { file_value(f, "1"), file_value(f, "2") };
+	struct value *keys[] = { value_str("a"), value_str("a/b") },
+		     *values[] = { file_value(f, "1"), file_value(f, "2") };
 
 	/* Escaping keeps keys of a map apart. */
 	assert_int_equal(write_value(f, value_map(keys, values, 2), false), 2);
@@ -354,7 +357,8 @@ test_file_and_folder_of_one_name(void **state)
 		free(p.v[0].path);
 		p.v[0].path = xstrdup("b/c");
 		assert_ok(plan_value(&p, d));
-		assert_err(plan_write(&p, f->objects, f->out, false, &written, &same), "b and b/c cannot both be written: refused");
+		assert_err(plan_write(&p, f->objects, f->out, false, &written, &same),
+		    "b and b/c cannot both be written: refused");
 		plan_release(&p);
 		value_unref(d);
 	}
