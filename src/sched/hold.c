@@ -263,12 +263,14 @@ struct hold_end {
 		END_TELLING,	/* waits for the pool, or for the limit */
 		END_OVER,
 	} state;
+	struct sched   *sched;
 	struct worker  *worker;	/* owned when it was the last hold, else NULL */
 	struct op      *child;
 	struct timer	limit;
 	struct err     *err;
-	alloc_done_cb  *cb;
+	alloc_done_cb  *cb;	/* NULL: in the sched's list */
 	void	       *arg;
+	TAILQ_ENTRY(hold_end) link;
 };
 
 static void
@@ -276,6 +278,8 @@ end_release(struct op *op)
 {
 	struct hold_end *e = op_owner(op, struct hold_end, op);
 
+	if (!e->cb)
+		TAILQ_REMOVE(&e->sched->ends, e, link);
 	op_cancel(&e->child);
 	timer_clear(&e->limit);
 	worker_free(e->worker);
@@ -343,12 +347,21 @@ end_advance(struct op *op)
 		err = e->err;
 		e->err = NULL;
 		op_release(op);
-		cb(err, arg);
+		if (cb)
+			cb(err, arg);
+		else
+			err_free(err);
 		return;
 	}
 }
 
 static const struct op_type end_type = { "hold_end", end_advance, end_release };
+
+void
+hold_end_cancel(struct hold_end *e)
+{
+	op_release(&e->op);
+}
 
 struct op *
 sched_alloc_release_start(struct sched_alloc *h, int64_t retain_ns, alloc_done_cb *cb, void *arg)
@@ -359,8 +372,11 @@ sched_alloc_release_start(struct sched_alloc *h, int64_t retain_ns, alloc_done_c
 
 	op_init(&e->op, w->sched->loop, &end_type);
 	timer_init(&e->limit, w->sched->loop, "hold_end_limit", end_limit, e);
+	e->sched = w->sched;
 	e->cb = cb;
 	e->arg = arg;
+	if (!cb)
+		TAILQ_INSERT_TAIL(&e->sched->ends, e, link);
 	if (until > w->retain_until)
 		w->retain_until = until;
 	op_release(&h->op);

@@ -21,6 +21,7 @@ sched_new(struct loop *loop, struct cluster *cluster)
 	s->cluster = cluster;
 	TAILQ_INIT(&s->workers);
 	TAILQ_INIT(&s->wants);
+	TAILQ_INIT(&s->ends);
 	return s;
 }
 
@@ -29,6 +30,8 @@ sched_free(struct sched *s)
 {
 	if (!s)
 		return;
+	while (!TAILQ_EMPTY(&s->ends))
+		hold_end_cancel(TAILQ_FIRST(&s->ends));
 	assert(TAILQ_EMPTY(&s->workers) && TAILQ_EMPTY(&s->wants) && s->inflight == NULL && s->stats.runs == 0);
 	free(s);
 }

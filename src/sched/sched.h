@@ -28,7 +28,10 @@ struct op *sched_lookup_start(struct sched *, const char *uri, const struct allo
     void *arg);
 void sched_alloc_watch(struct sched_alloc *, sched_lost_cb *, void *arg);	/* one per hold; NULL ends it */
 struct alloc *sched_alloc_get(struct sched_alloc *);		/* borrows */
-/* Ends the hold; the last one keeps the alloc alive for retain_ns more (0: it expires at once). */
+/*
+ * Ends the hold; the last one keeps the alloc alive for retain_ns more (0: it expires at once). cb may be NULL: nobody
+ * waits, the scheduler owns the operation, and sched_free ends it.
+ */
 struct op *sched_alloc_release_start(struct sched_alloc *, int64_t retain_ns, alloc_done_cb *, void *arg);
 
 /* A run, the unit of fairness. */

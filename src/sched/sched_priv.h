@@ -45,6 +45,8 @@ struct sched_alloc {
 struct sched_alloc *hold_new(struct worker *);
 
 struct alloc_want;		/* an allocation under way; hold.c */
+struct hold_end;		/* the end of a hold; hold.c */
+void hold_end_cancel(struct hold_end *);
 
 struct sched_run {
 	struct sched	   *sched;
@@ -117,6 +119,7 @@ struct sched {
 	struct cluster *cluster;
 	TAILQ_HEAD(, worker) workers;
 	TAILQ_HEAD(, alloc_want) wants;
+	TAILQ_HEAD(, hold_end) ends;	/* those that nobody waits for */
 	struct flight  *inflight;	/* joinable flights by key */
 	struct sched_stats stats;
 };

@@ -544,6 +544,27 @@ test_holds_are_shared(unused_arg void **state)
 	assert_in_range(w.fake.retained, SECONDS(59), SECONDS(60));
 }
 
+/* Nobody waits for the end of the hold: it comes by itself, or with the scheduler's. */
+static void
+test_release_that_nobody_waits_for(unused_arg void **state)
+{
+	for (int n = 0; n < 6; n++) {
+		struct world w;
+
+		begin(&w, "cpu=1,mem=4GiB");
+		for (unsigned i = 0; i < 3; i++)
+			sched_run_free(w.run[i]);
+		sched_alloc_release_start(w.hold, 0, NULL, NULL);
+		turns(&w, n);
+		sched_free(w.sched);
+		assert_int_equal(w.fake.nallocs, 0);
+		fake_release(&w.fake);
+		assert_int_equal(loop_nlive(w.loop), 0);
+		loop_free(w.loop);
+		clock_virtual_free(w.clock);
+	}
+}
+
 /* Torture: allocate, submit two tasks that share and one that does not, release. */
 struct story {
 	struct fake   fake;
@@ -692,6 +713,7 @@ main(void)
 		cmocka_unit_test(test_trouble),
 		cmocka_unit_test(test_fairness),
 		cmocka_unit_test(test_holds_are_shared),
+		cmocka_unit_test(test_release_that_nobody_waits_for),
 		cmocka_unit_test(test_torture),
 	};
 
