@@ -22,6 +22,8 @@ session_open(struct session *s, struct cmd_env *env, bool json)
 	s->env = env;
 	s->json = json;
 	s->loop = loop_new(NULL);
+	/* Whoever reads our output may leave before we have closed all in order. */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 struct err *
@@ -202,10 +204,17 @@ session_exec(struct runner *r unused_arg, const struct eval_event *ev, void *arg
 	report_event(&s->report, ev);
 }
 
+/* It may be told often: said when it is another thing that is waited for. */
 static void
-session_waiting(struct runner *r unused_arg, const char *what, void *arg unused_arg)
+session_waiting(struct runner *r unused_arg, const char *what, void *arg)
 {
-	log_info("waiting for %s", what);
+	struct session *s = arg;
+
+	if (s->waiting != NULL && strcmp(s->waiting, what) == 0)
+		return;
+	free(s->waiting);
+	s->waiting = xstrdup(what);
+	log_info("%s", what);
 }
 
 static void

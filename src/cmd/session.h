@@ -24,6 +24,7 @@ struct session {
 	struct runner	  *runner;
 	struct op	  *op;
 	struct err	  *err;		/* how the operation ended */
+	char		  *waiting;	/* what was said last of resources */
 	struct sig	   interrupt, terminate;
 	int		   nsignals;
 	void (*on_signal)(struct session *, const char *name);	/* what the first one does */

@@ -278,6 +278,28 @@ test_case 'a run that is evaluated: ps, info, logs -f, kill' '
 	expect_err "weir: last is done: there is nothing to end"
 '
 
+test_case 'sources that are gone: named, and nothing is begun' '
+	expect_exit 11 weir run --universe gone fails.rf -place "$PWD"
+	expect_exit 0 weir info --json last
+	bundle=$(field state.Bundle | cut -d : -f 2)
+	mv "$WEIR_ROOT/objects/${bundle:0:2}/${bundle:2}" bundle
+	expect_exit 1 weir resume last
+	expect_match err "^weir: sources of the run: .*object sha256:$bundle: missing"
+	cp bundle "$WEIR_ROOT/objects/${bundle:0:2}/${bundle:2}"
+	# The program itself is not needed.
+	mv fails.rf away.rf
+	: >mended
+	expect_exit 0 weir resume last
+	mv away.rf fails.rf
+	rm mended
+'
+
+test_case 'a reader that leaves is no harm to what is remembered' '
+	weir run --universe pipe single.rf 2>err | true
+	expect_exit 0 weir run --universe pipe single.rf
+	expect_match err "^weir: known  single\.Main$"
+'
+
 test_case 'check' '
 	expect_exit 0 weir check tree.rf
 	expect_out "tree.rf: ok, Main is {many [file], n int, pair (out file, d dir), by [string:file]}"
