@@ -406,16 +406,24 @@ keeper_conn_read(struct keeper *k, struct conn *c)
 	}
 }
 
-/* Gone when its process is, or when it has closed its connection. Its socket's name goes with it. */
+/* Gone when its process is, or when it has closed its connection. Its socket's name goes with it, if nobody listens there. */
 static void
 controller_gone(struct controller *c)
 {
+	struct err *err;
+	int fd;
+
 	if (c->gone == 0)
 		c->gone = host_mono();
 	if (c->pidfd >= 0)
 		close(c->pidfd);
 	c->pidfd = -1;
-	unlink(c->name);
+	err = unix_connect(".", c->name, SOCK_DGRAM, true, &fd);
+	if (err != NULL)
+		unlink(c->name);
+	else
+		close(fd);
+	err_free(err);
 }
 
 void

@@ -344,7 +344,8 @@ keeper_birth(struct keeper *k, int ready)
 int
 main(int argc, char **argv)
 {
-	struct keeper *k = xcalloc(1, sizeof *k);
+	static struct keeper keeper;	/* lives as long as the process */
+	struct keeper *k = &keeper;
 	struct err *err;
 	int ready[2];
 	char *text, c;

@@ -516,6 +516,7 @@ test_logs(void **state unused_arg)
 	struct spec s = { .cmd = cmd };
 	start(&w, &s, &g);
 	until_file(&w, gate);
+	started(&w, &g);
 	logs_all(&w, &g, EXEC_STDOUT, false, "one\n");
 	struct logs l = { .text = BUF_INIT };
 	l.op = exec_logs(g.exec, EXEC_STDOUT, true, logs_open_cb, &l);

@@ -124,6 +124,7 @@ test_claims_living(void **state unused_arg)
 	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
 	start(&w, &s, &first);
 	until_file(&w, gate.path);
+	started(&w, &first);
 	s.claim = claim_of('a', 3, 1, false);
 	start(&w, &s, &same);
 	started(&w, &same);
@@ -192,6 +193,7 @@ test_kill(void **state unused_arg)
 	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
 	start(&w, &s, &g);
 	until_file(&w, gate.path);
+	started(&w, &g);
 	exec_kill(g.exec);
 	finish(&w, &g);
 	assert_failed(&g, ATTEMPT_LOST, "killed");
@@ -201,6 +203,7 @@ test_kill(void **state unused_arg)
 	unlink(gate.path);
 	start(&w, &s, &g);
 	until_file(&w, gate.path);
+	started(&w, &g);
 	s.claim = claim_of('b', 0, 0, true);
 	start(&w, &s, &other);
 	started(&w, &other);
@@ -235,6 +238,7 @@ test_kill_early(void **state unused_arg)
 	struct spec s = { .cmd = gate.cmd, .cpu = 1 };
 	start(&w, &s, &busy[0]);
 	until_file(&w, gate.path);
+	started(&w, &busy[0]);
 	struct spec t = { .cmd = "true", .cpu = 1 };
 	start(&w, &t, &waits);
 	started(&w, &waits);
@@ -270,6 +274,7 @@ test_kill_deaf(void **state unused_arg)
 	struct spec s = { .cmd = cmd };
 	start(&w, &s, &g);
 	until_file(&w, ready);
+	started(&w, &g);
 	int64_t begin = loop_now(w.loop);
 	exec_kill(g.exec);
 	finish(&w, &g);
@@ -375,6 +380,7 @@ test_keeper_dies(void **state unused_arg)
 	struct spec s = { .cmd = cmd, .claim = claim_of('a', 0, 0, false) };
 	start(&w, &s, &g);
 	until_file(&w, pids);
+	started(&w, &g);
 	old = pid_in(pids);
 	kill(keeper_pid(&w), SIGKILL);
 	finish(&w, &g);
@@ -414,6 +420,7 @@ test_controller_goes(void **state unused_arg)
 	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
 	start(&second, &s, &g);
 	until_file(&second, gate.path);
+	started(&second, &g);
 	drop(&g);
 	world_leave(&second);
 	start(&w, &s, &again);
@@ -442,6 +449,7 @@ test_retain(void **state unused_arg)
 	s.claim.retain_ns = 200000000;
 	start(&second, &s, &g);
 	until_file(&second, gate.path);
+	started(&second, &g);
 	struct digest key = s.key;
 	drop(&g);
 	world_leave(&second);
@@ -485,6 +493,7 @@ test_ledger_order(void **state unused_arg)
 	struct spec s = { .cmd = gate.cmd, .cpu = 2 };
 	start(&w, &s, &busy);
 	until_file(&w, gate.path);
+	started(&w, &busy);
 	struct spec b = { .cmd = "true", .cpu = 4 };
 	start(&w, &b, &big);
 	started(&w, &big);		/* waits: two cores of four are taken */
@@ -629,6 +638,7 @@ test_ask(void **state unused_arg)
 	struct spec s = { .cmd = gate.cmd, .claim = claim_of('a', 0, 0, false) };
 	start(&w, &s, &g);
 	until_file(&w, gate.path);
+	started(&w, &g);
 	a.done = false;
 	keeper_ask(w.client, &s.key, ask_cb, &a);
 	test_until(w.loop, &a.done);
