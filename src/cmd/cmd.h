@@ -4,7 +4,7 @@
 
 #include "cmd/config.h"
 #include "cmd/exit.h"
-#include "run/rundb.h"
+#include "run/id.h"
 #include "store/root.h"
 
 /*

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
-#include "run/rundb.h"
+#include "run/id.h"
 
 /* How things look to people, and how people write them. */
 #define ID_TEXT 14			/* `exec:1a2b3c4d` and NUL */

@@ -35,27 +35,8 @@ must_check struct err *rundb_open(const struct root *, enum rundb_what, const st
 void rundb_free(struct rundb *);
 struct run_entry *rundb_runs(struct rundb *, size_t *n);	/* borrowed, oldest first */
 
-/* An id as people type it: kinds run, exec, obj, and `last`. */
-enum id_kind { ID_RUN, ID_EXEC, ID_OBJ };
-struct id {
-	enum id_kind  kind;
-	struct digest digest;
-	struct digest run;		/* exec: a run that it belongs to (the newest) */
-};
-/*
- * Resolves `run:1a2b`, `exec:…`, `obj:…`, `sha256:…`, a bare prefix that is unique over all kinds, or `last`.
- * NOT_EXIST: unknown; INVALID: ambiguous, naming the candidates, or not an id at all.
- */
-must_check struct err *id_resolve(struct rundb *, const struct root *, const char *text, struct id *);
-
-/* What a run knows of its execs: by physical key, the newest of each; and its resolved inputs by URL. */
-struct run_knowledge;
-struct run_knowledge *run_knowledge_new(const struct digest *run, const struct run_record *, size_t n);	/* copies; records may be NULL */
-void run_knowledge_learn(struct run_knowledge *, const struct eval_event *);	/* what happens now, as if it were read back */
-void run_knowledge_free(struct run_knowledge *);
-const struct exec_result *run_knowledge_exec(const struct run_knowledge *, const struct digest *pkey);	/* ended (ok, or failed in this try) */
-const struct exec_result *run_knowledge_intern(const struct run_knowledge *, const char *url);
-void run_knowledge_total(const struct run_knowledge *, struct resources *);	/* resources x minutes of its ended attempts */
-bool run_knowledge_has_components(const struct run_knowledge *, const struct digest *pkey);
+/* Each exec that a record names, with the newest run that has it. */
+typedef void rundb_exec_cb(const struct digest *pkey, const struct digest *run, void *arg);
+void rundb_each_exec(const struct rundb *, rundb_exec_cb *, void *arg);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "lang/program.h"
 #include "run/controller.h"
+#include "run/knowledge.h"
 
 /*
  * The runner of one run: the phase machine Init -> Eval -> Done, with Retry between tries. Each step of
@@ -31,9 +32,12 @@ struct runner_args {
 	struct runner_events events;
 };
 struct runner *runner_new(const struct runner_args *);
-void runner_free(struct runner *);	/* no operation of it is under way; NULL is fine */
+void runner_free(struct runner *);	/* no operation of it is under way; NULL is fine. An alloc that it holds lapses */
 
-/* One step: one phase transition, durable when the callback comes. more: the phase is not Done yet. */
+/*
+ * One step: one phase transition, durable when the callback comes. more: the phase is not Done yet.
+ * After a cancel another may be started: it goes on where the State stands, once that is durable.
+ */
 typedef void runner_do_cb(bool more, struct err *, void *arg);
 struct op *runner_do_start(struct runner *, runner_do_cb *, void *arg);
 /* Steps until Done, or until an error outside of the run (its journal cannot be written) or an interrupt (CANCELED). */

@@ -37,7 +37,9 @@ runner_append_snapshot(struct runner *r)
 
 	run_knowledge_total(r->known, &r->state.TotalResources);
 	record_snapshot(&b, &h, &r->state);
-	return append(r, &b);
+	run_knowledge_state(r->known, &r->state);
+	r->snapshot = append(r, &b);
+	return r->snapshot;
 }
 
 static uint64_t
@@ -48,8 +50,6 @@ append_exec(struct runner *r, const struct eval_event *ev)
 	bool components = ev->kind == EV_STARTED && !run_knowledge_has_components(r->known, &ev->node->pkey);
 
 	record_exec(&b, &h, ev, components);
-	if (ev->kind == EV_ENDED && ev->result->state == ATTEMPT_OK)
-		r->results++;
 	run_knowledge_learn(r->known, ev);
 	return append(r, &b);
 }

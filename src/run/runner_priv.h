@@ -4,7 +4,7 @@
 
 #include "run/runner.h"
 
-/* For runner.c (the phases) and runner_host.c (its records, and what the evaluator asks of it) alone. */
+/* For runner.c, runner_do.c (the phases), runner_try.c (what a try needs) and runner_host.c (records) alone. */
 struct do_op;
 struct runner {
 	struct controller  *controller;
@@ -12,21 +12,23 @@ struct runner {
 	struct param_set   *params;
 	struct run_state    state;
 	uint64_t	    epoch, n;
+	uint64_t	    snapshot;	/* seq of the newest; 0: none yet */
 	struct run_knowledge *known;
-	struct graph	   *graph;
-	struct value	   *main;	/* of graph */
 	struct runner_events events;
 	const char	   *cause;	/* of the first snapshot; NULL once written */
+	const char	   *interrupt;	/* why, once asked to stop */
+	bool		    noted;	/* the note of that is durable */
+	/* of the try */
+	struct graph	   *graph;
+	struct value	   *main;	/* of graph */
 	struct sched_alloc *hold;
-	struct sched_run   *srun;
+	struct sched_run   *srun;	/* while eval is */
 	struct eval	   *eval;
 	struct eval_stats   stats;
 	bool		    has_stats;
-	struct flow	  **failures;
+	struct flow	  **failures;	/* of graph */
 	size_t		    nfailures;
-	uint64_t	    results;	/* execs that this try was first to finish */
-	const char	   *interrupt;	/* why, once asked to stop */
-	struct err	   *lost;	/* why the alloc was lost during this evaluation */
+	struct err	   *lost;	/* why the lease of hold was lost */
 	struct do_op	   *doing;	/* the operation under way */
 	struct runner	   *next;
 };
@@ -35,5 +37,24 @@ struct runner {
 uint64_t runner_append_snapshot(struct runner *);
 uint64_t runner_append_note(struct runner *, const char *text);
 struct eval_host runner_host(struct runner *);
+
+/* A graph belongs to one try: continuations run anew, and failed nodes are forgotten. */
+must_check struct err *try_graph(struct runner *);	/* makes it unless it is there */
+void try_drop_graph(struct runner *);
+void try_requirements(struct runner *, struct requirements *);	/* of graph, and at least the runner's own */
+void try_labels(const struct runner *, struct labels *);	/* of the alloc */
+/* What state says of the alloc: takes inspect (NULL: nothing). */
+void try_set_alloc(struct runner *, const char *uri);
+void try_set_inspect(struct runner *, struct alloc_inspect *);
+void try_hold(struct runner *, struct sched_alloc *);	/* takes, and watches the lease */
+struct op *try_release_start(struct runner *, alloc_done_cb *, void *arg);	/* the alloc goes back */
+void try_let_lapse(struct runner *);			/* or is simply not renewed */
+struct eval *try_eval_start(struct runner *, eval_cb *, void *arg);
+void try_eval_over(struct runner *);			/* in the callback of eval: figures and failures */
+void try_eval_cancel(struct runner *);
+void try_result(struct runner *, struct value *);	/* takes: into the State */
+
+#define STALLED_TRIES 3		/* tries in a row without a new result end the run */
+int64_t retry_pause(uint32_t stalled);	/* from one try's start to the next one's, ns */
 
 #endif

@@ -15,7 +15,7 @@
 
 #include "base/frame.h"
 #include "base/xalloc.h"
-#include "run/rundb.h"
+#include "run/id.h"
 
 /* The run database over crafted journals: newest State, order by (epoch, seq), repeated seqs, ids. */
 

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/knowledge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "base/xalloc.h"
+
+/*
+ * What a reader would get wrong: an attempt may be recorded more than once (a resumed run attaches to
+ * a failure and records it again), and is charged once all the same.
+ */
+struct known_exec {
+	struct digest	   pkey;
+	struct exec_result result;	/* the newest that ended */
+	bool		   has_result;
+	bool		   finished;	/* ended ok, at some time */
+	bool		   components;
+	uint32_t	   charged;	/* newest attempt that was */
+	bool		   any_charged;
+	UT_hash_handle	   hh;
+};
+struct known_intern {
+	char		  *url;
+	struct exec_result result;
+	UT_hash_handle	   hh;
+};
+struct run_knowledge {
+	struct digest	     run;
+	struct known_exec   *execs;
+	struct known_intern *interns;
+	struct resources     total;
+	uint64_t	     progress;
+	uint32_t	     resets;
+};
+
+static struct known_exec *
+find_exec(const struct run_knowledge *k, const struct digest *pkey)
+{
+	struct known_exec *x;
+
+	HASH_FIND(hh, k->execs, pkey, sizeof *pkey, x);
+	return x;
+}
+
+static struct known_exec *
+known_exec_of(struct run_knowledge *k, const struct digest *pkey)
+{
+	struct known_exec *x = find_exec(k, pkey);
+
+	if (x == NULL) {
+		x = xcalloc(1, sizeof *x);
+		x->pkey = *pkey;
+		HASH_ADD(hh, k->execs, pkey, sizeof *pkey, x);
+	}
+	return x;
+}
+
+/* An attempt is charged once, to the run that started it, whatever it came to. */
+static void
+charge(struct run_knowledge *k, struct known_exec *x, const struct exec_result *r)
+{
+	struct resources part = RESOURCES_INIT;
+
+	if (!digest_equal(&r->owner, &k->run) || (x->any_charged && x->charged == r->attempt))
+		return;
+	x->any_charged = true;
+	x->charged = r->attempt;
+	resources_copy(&part, &r->usage.admitted);
+	resources_scale(&part, (double)r->usage.wall_ns / 60e9);
+	resources_add(&k->total, &part);
+	resources_release(&part);
+}
+
+static void
+learn_intern(struct run_knowledge *k, const char *url, size_t n, const struct exec_result *r)
+{
+	struct known_intern *x;
+
+	if (r->state != ATTEMPT_OK)
+		return;
+	HASH_FIND(hh, k->interns, url, n, x);
+	if (x == NULL) {
+		x = xcalloc(1, sizeof *x);
+		x->url = xstrndup(url, n);
+		HASH_ADD_KEYPTR(hh, k->interns, x->url, n, x);
+	} else {
+		exec_result_release(&x->result);
+	}
+	exec_result_copy(&x->result, r);
+}
+
+static void
+learn_ended(struct run_knowledge *k, const struct digest *pkey, const struct exec_result *r)
+{
+	struct known_exec *x = known_exec_of(k, pkey);
+
+	charge(k, x, r);
+	if (r->state == ATTEMPT_OK && !x->finished) {
+		x->finished = true;
+		k->progress++;
+	}
+	if (x->has_result)
+		exec_result_release(&x->result);
+	exec_result_copy(&x->result, r);
+	x->has_result = true;
+}
+
+void
+run_knowledge_learn(struct run_knowledge *k, const struct eval_event *ev)
+{
+	const struct digest *pkey = &ev->node->pkey;
+
+	if (ev->kind == EV_INTERN)
+		learn_intern(k, ev->node->u.intern.url, strlen(ev->node->u.intern.url), ev->result);
+	else if (ev->kind == EV_ENDED && ev->node->has_pkey)
+		learn_ended(k, pkey, ev->result);
+	else if (ev->kind == EV_LOST && ev->node->has_pkey && ev->result != NULL)
+		charge(k, known_exec_of(k, pkey), ev->result);
+	else if (ev->kind == EV_STARTED && ev->components != NULL)
+		known_exec_of(k, pkey)->components = true;
+}
+
+static void
+learn_record(struct run_knowledge *k, const struct exec_record *r)
+{
+	if (r->event == XEV_INTERN && r->url != NULL && r->has_result)
+		learn_intern(k, r->url, r->url_len, &r->result);
+	else if (digest_is_zero(&r->pkey))
+		return;
+	else if (r->event == XEV_ENDED && r->has_result)
+		learn_ended(k, &r->pkey, &r->result);
+	else if (r->event == XEV_LOST && r->has_result)
+		charge(k, known_exec_of(k, &r->pkey), &r->result);
+	else if (r->event == XEV_STARTED && r->components.n > 0)
+		known_exec_of(k, &r->pkey)->components = true;
+}
+
+static void
+forget_interns(struct run_knowledge *k)
+{
+	struct known_intern *i, *it;
+
+	HASH_ITER(hh, k->interns, i, it) {
+		HASH_DEL(k->interns, i);
+		exec_result_release(&i->result);
+		free(i->url);
+		free(i);
+	}
+}
+
+void
+run_knowledge_state(struct run_knowledge *k, const struct run_state *s)
+{
+	if (s->Resets > k->resets)
+		forget_interns(k);
+	if (s->Resets > k->resets || s->Phase == PHASE_RETRY)
+		k->progress = 0;
+	k->resets = s->Resets;
+}
+
+static struct err *
+read_record(struct run_knowledge *k, const struct run_record *rec)
+{
+	struct mpk_doc doc;
+	struct exec_record r;
+	struct run_state s;
+	struct err *err = mpk_parse(&doc, rec->payload, rec->len);
+
+	if (err != NULL)
+		return err;
+	if (rec->head.kind == REC_EXEC) {
+		err = record_as_exec(mpk_root(&doc), &r);
+		if (err == NULL) {
+			learn_record(k, &r);
+			exec_record_release(&r);
+		}
+	} else if (rec->head.kind == REC_SNAPSHOT) {
+		err = record_as_state(mpk_root(&doc), &s);
+		if (err == NULL) {
+			run_knowledge_state(k, &s);
+			state_release(&s);
+		}
+	}
+	mpk_doc_release(&doc);
+	return err;
+}
+
+struct run_knowledge *
+run_knowledge_new(const struct digest *run, const struct run_record *records, size_t n)
+{
+	struct run_knowledge *k = xcalloc(1, sizeof *k);
+
+	k->run = *run;
+	for (size_t i = 0; i < n; i++)
+		err_free(read_record(k, &records[i]));	/* of a newer schema: not understood, so not known */
+	return k;
+}
+
+void
+run_knowledge_free(struct run_knowledge *k)
+{
+	struct known_exec *x, *xt;
+
+	if (k == NULL)
+		return;
+	HASH_ITER(hh, k->execs, x, xt) {
+		HASH_DEL(k->execs, x);
+		if (x->has_result)
+			exec_result_release(&x->result);
+		free(x);
+	}
+	forget_interns(k);
+	resources_release(&k->total);
+	free(k);
+}
+
+const struct exec_result *
+run_knowledge_exec(const struct run_knowledge *k, const struct digest *pkey)
+{
+	const struct known_exec *x = find_exec(k, pkey);
+
+	return x != NULL && x->has_result && x->result.state == ATTEMPT_OK ? &x->result : NULL;
+}
+
+const struct exec_result *
+run_knowledge_intern(const struct run_knowledge *k, const char *url)
+{
+	struct known_intern *x;
+
+	HASH_FIND(hh, k->interns, url, strlen(url), x);
+	return x != NULL ? &x->result : NULL;
+}
+
+void
+run_knowledge_total(const struct run_knowledge *k, struct resources *out)
+{
+	resources_copy(out, &k->total);
+}
+
+bool
+run_knowledge_has_components(const struct run_knowledge *k, const struct digest *pkey)
+{
+	const struct known_exec *x = find_exec(k, pkey);
+
+	return x != NULL && x->components;
+}
+
+uint64_t
+run_knowledge_progress(const struct run_knowledge *k)
+{
+	return k->progress;
+}
