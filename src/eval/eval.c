@@ -17,7 +17,7 @@
  * every decision about the whole is taken in its advance.
  */
 
-#define STEPS 2000	/* of the core in one turn of the loop */
+#define STEPS 500	/* of the core in one turn of the loop */
 
 static const char *
 state_name(enum eval_state s)

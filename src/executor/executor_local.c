@@ -15,6 +15,10 @@
  * executor_local: handles of execs over the keeper's calls. A handle remembers what was reported last;
  * the operations on it (put, wait) are listeners that look at it when it changes.
  */
+
+/* Requests beyond what fits, so that a slot that falls free finds the next one waiting. */
+#define LOCAL_LOOKAHEAD 2
+
 struct listener {		/* put and wait */
 	struct op	op;
 	TAILQ_ENTRY(listener) link;
@@ -422,6 +426,7 @@ executor_local_new(struct keeper_client *client, struct repo *repo)
 	struct executor_local *x = xcalloc(1, sizeof *x);
 
 	x->executor.ops = &local_ops;
+	x->executor.lookahead = LOCAL_LOOKAHEAD;
 	x->executor.loop = keeper_client_loop(client);
 	x->client = client;
 	x->repo = repo;
