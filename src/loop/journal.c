@@ -47,8 +47,9 @@ struct journal {
 	struct io  io;
 	bool	   answered;	/* this process has its first segment */
 	bool	   nonsense;	/* it broke the protocol */
+	bool	   progress;	/* it has made something durable, or had nothing to do */
 	uint64_t   base;	/* what was durable when it started */
-	unsigned   deaths;
+	unsigned   deaths;	/* processes in a row that made no progress */
 	struct err *err;	/* owned: why nothing can be written */
 
 	struct journal_sink sink;	/* instead of a process; append NULL: none */
@@ -203,8 +204,10 @@ journal_answer(struct journal *j, const struct journal_answer *a)
 	uint64_t durable = j->base + a->count;
 
 	crash_point("journal-client-answered");
-	if (durable > j->durable || durable + 1 == j->next_seq)
+	if (durable > j->durable || durable + 1 == j->next_seq) {
+		j->progress = true;
 		j->deaths = 0;
+	}
 	j->answered = true;
 	if (durable < j->durable || durable >= j->next_seq || !journal_tx_durable(j, durable)) {
 		j->nonsense = true;
@@ -295,7 +298,7 @@ journal_spawn(struct journal *j)
 		return err;
 	}
 	j->fd = sv[0];
-	j->answered = j->nonsense = false;
+	j->answered = j->nonsense = j->progress = false;
 	j->base = j->durable;
 	buf_clear(&j->rx);
 	io_init(&j->io, j->loop, j->fd, "journal", journal_io_cb, j);
@@ -335,7 +338,7 @@ journal_lost(struct journal *j)
 		kill(j->pid, SIGKILL);
 	journal_close_socket(j);
 	status = journal_reap(j);
-	if (err == NULL && ++j->deaths >= DEATHS_MAX)
+	if (err == NULL && !j->progress && ++j->deaths >= DEATHS_MAX)
 		err = journal_death(j, status);
 	if (err == NULL) {
 		log_debug("journal process of %s ended with wait status %d: starting another", j->dir, status);
