@@ -353,6 +353,13 @@ note_started(struct work *w, bool joined)
 	key_components_release(&parts);
 }
 
+/* May another run's attempt answer for this node? Only one that could have been looked up, and would have been trusted. */
+static bool
+may_join(const struct eval *e, const struct flow *f)
+{
+	return core_may_lookup(&e->core, f) && !e->config.recompute_empty;
+}
+
 static const struct exec_config *
 work_starting(bool joined, void *arg)
 {
@@ -364,7 +371,7 @@ work_starting(bool joined, void *arg)
 		node_config_exec(&w->nc, e->origin, w->node);
 	c->claim = e->config.claim;
 	c->claim.retry = w->retry;
-	c->claim.join = (e->config.cache & CACHE_READ) != 0;
+	c->claim.join = w->node && may_join(e, w->node);
 	if (!w->node)
 		return c;
 	w->node->state = FLOW_RUNNING;
@@ -389,7 +396,7 @@ work_submit(struct work *w)
 {
 	struct eval *e = w->eval;
 	struct resources res = RESOURCES_INIT;
-	struct task_want want = { .join = (e->config.cache & CACHE_READ) != 0 };
+	struct task_want want = { .join = false };	/* an input is to be read now, not as somebody found it before */
 	bool exec = w->node && w->node->op == FLOW_EXEC;
 
 	if (w->has_result)
@@ -404,10 +411,10 @@ work_submit(struct work *w)
 		w->node->state = FLOW_READY;
 		node_resources(w->node, w->retry, &eval_alloc(e)->resources, &res);
 		want.key = w->node->pkey;
+		want.join = may_join(e, w->node);
 		want.resources = &res;
 	} else {
 		want.key = w->nc.config.key;
-		want.join = false;	/* an input is to be read now, not as somebody found it before */
 	}
 	w->task = sched_submit(e->args.run, &want, &work_events, w);
 	resources_release(&res);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/xalloc.h"
+#include "executor/keeper_client.h"
 
 /*
  * The runner's records, and its side of the evaluator's host interface. What a reader would get wrong:
@@ -76,8 +77,21 @@ host_note(const struct eval_event *ev, void *arg)
 		r->events.exec(r, ev, r->events.arg);
 }
 
+/*
+ * A success that the journal has is asked of nobody else any more: its attempt's directory can go. A failure's
+ * stays, because a resume within the same try puts the exec again, and finds its answer there.
+ */
+static void
+forget_attempt(struct runner *r, const struct digest *pkey, unsigned attempt)
+{
+	keeper_client_forget(r->controller->keeper, &r->state.ID, pkey, attempt);
+}
+
 struct commit_op {		/* an exec record on its way to the disk */
 	struct op	     op;
+	struct runner	    *r;
+	struct digest	     pkey;	/* of an exec of ours that has succeeded; else zero */
+	unsigned	     attempt;
 	struct journal_wait *wait;
 	struct err	    *err;
 	void (*cb)(struct err *, void *);
@@ -116,6 +130,8 @@ commit_durable_cb(struct err *err, void *arg)
 
 	c->wait = NULL;
 	c->err = err;
+	if (err == NULL && !digest_is_zero(&c->pkey))
+		forget_attempt(c->r, &c->pkey, c->attempt);
 	op_wake(&c->op);
 }
 
@@ -126,8 +142,14 @@ host_commit(const struct eval_event *ev, void (*cb)(struct err *, void *), void 
 	struct commit_op *c = xcalloc(1, sizeof *c);
 
 	op_init(&c->op, r->controller->loop, &commit_type);
+	c->r = r;
 	c->cb = cb;
 	c->arg = cbarg;
+	if (ev->kind == EV_ENDED && ev->node->has_pkey && ev->result->state == ATTEMPT_OK &&
+	    digest_equal(&ev->result->owner, &r->state.ID)) {
+		c->pkey = ev->node->pkey;
+		c->attempt = ev->result->attempt;
+	}
 	c->wait = journal_wait_start(r->controller->journal, append_exec(r, ev), commit_durable_cb, c);
 	if (r->events.exec != NULL)
 		r->events.exec(r, ev, r->events.arg);
@@ -138,8 +160,12 @@ static const struct exec_result *
 host_known_exec(const struct digest *pkey, void *arg)
 {
 	struct runner *r = arg;
+	const struct exec_result *known = run_knowledge_exec(r->known, pkey);
 
-	return run_knowledge_exec(r->known, pkey);
+	/* Who wrote that record may have died before it said so. */
+	if (known != NULL && digest_equal(&known->owner, &r->state.ID))
+		forget_attempt(r, pkey, known->attempt);
+	return known;
 }
 
 static const struct exec_result *

@@ -162,7 +162,7 @@ END
 # --- commands
 
 test_case 'a command that fails' '
-	exec_fails fails "echo why >\&2; exit 3" "^weir: fails\.Main failed: .*exited with code 3$"
+	exec_fails fails "echo why >&2; exit 3 # {{out}}" "^weir: fails\.Main failed: .*exited with code 3$"
 	expect_exit 11 weir run fails.rf
 	expect_match err "^weir:   \| why$"
 	expect_exit 0 weir logs last
@@ -170,7 +170,7 @@ test_case 'a command that fails' '
 '
 
 test_case 'a command that a signal kills' '
-	exec_fails killed "kill -SEGV \$\$" "^weir: killed\.Main failed: .*killed by signal 11 \(Segmentation fault\)$"
+	exec_fails killed "kill -SEGV \$\$ # {{out}}" "^weir: killed\.Main failed: .*killed by signal 11 \(Segmentation fault\)$"
 '
 
 test_case 'a pipe whose first part fails' '
@@ -374,7 +374,7 @@ END
 	free=$(df --output=avail -B1 full | tail -n 1)
 	head -c $((free - 1000000)) /dev/zero >full/ballast
 	code=0
-	weir run big.rf >out 2>err || code=$?
+	timeout 60 weir run big.rf >out 2>err || code=$?
 	cat err
 	# The command itself sees the full disk (and fails), or collecting does.
 	[ $code = 10 ] || [ $code = 11 ] || fail "exit status $code"
@@ -431,13 +431,17 @@ END
 	loses_nothing
 '
 
+no_longer_writable() {
+	mount -o remount,ro readonly
+}
+
 test_case 'a root that cannot be written' '
 	if [ '$as_root' = yes ]; then
 		small readonly 8m
 		export WEIR_ROOT=$T/readonly/root
 		loses_nothing
-		for pid in $(test_processes "$T/readonly"); do kill $pid; done
-		wait_for 10 remount
+		for pid in $(test_processes "$T/readonly"); do kill -9 $pid 2>/dev/null || :; done
+		wait_for 10 no_longer_writable
 	else
 		export WEIR_ROOT=$T/readonly/root
 		mkdir -p readonly
@@ -455,10 +459,6 @@ test_case 'a root that cannot be written' '
 		loses_nothing
 	fi
 '
-
-remount() {
-	mount -o remount,ro readonly
-}
 
 test_case 'a root that is a file, and one that belongs to somebody else' '
 	: >afile

@@ -18,7 +18,7 @@ val first = exec(image := "host", mem := 16*MiB) (out file) {"
 val Main = exec(image := "host", mem := 16*MiB) (out file) {"
 	trap 'echo term >> {{log}}; test {{mode}} = stay || exit 1' TERM
 	echo start second $$ >> {{log}}
-	until [ -e {{gate}} ]; do sleep 0.05; done
+	until [ -e {{gate}} ]; do sleep 0.05 || true; done
 	cat {{first}} > {{out}}
 "}
 END

@@ -112,9 +112,8 @@ test_case '--recompute-empty does not trust what is empty' '
 	place empty
 	cat >empty.rf <<"END"
 param log string
-val Main = exec(image := "host", mem := 16*MiB) (out file) {"
-	echo e >> {{log}}
-	: > {{out}}
+val Main = exec(image := "host", mem := 16*MiB) (out dir) {"
+	echo e >> {{log}} # {{out}} stays as it is
 "}
 END
 	expect_exit 0 weir run empty.rf -log "$PWD/log"
@@ -128,10 +127,10 @@ END
 	executed --recompute-empty ""
 '
 
-test_case '--no-cache-extern is taken, and leaves a flow without externs alone' '
+test_case '--no-cache-extern is taken: what is asked for last is not looked up, what it needs is' '
 	place extern
 	executed ab
-	executed --no-cache-extern ""
+	executed --no-cache-extern b
 	expect_equal NoCacheExtern "$(state Config.NoCacheExtern)" true
 '
 
