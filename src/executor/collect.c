@@ -276,7 +276,8 @@ collect_log(const char *objects, int dir, const char *name, struct file *out)
 	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(errno, "open", "%s", name);
-	err = objects_adopt(objects, dir, name, fd, out);
+	/* The name stays: one who follows the log may be about to open it. */
+	err = objects_keep(objects, dir, name, fd, out);
 	close(fd);
 	return err;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,7 +21,8 @@
 struct log_source {
 	struct source source;
 	struct loop  *loop;	/* kept */
-	int	      fd;	/* the log */
+	const char   *name;	/* of the log in its directory; static */
+	int	      fd;	/* the log; -1: it has not begun */
 	int	      dir;	/* the attempt's; -1: does not follow */
 	char	     *slice;	/* SLICE_MAX */
 };
@@ -66,8 +66,14 @@ static void
 log_read_advance(struct op *op)
 {
 	struct log_read *r = op_owner(op, struct log_read, op);
-	bool over = log_is_over(r->s);	/* before the look: after it nothing is written any more */
-	ssize_t n = read(r->s->fd, r->s->slice, SLICE_MAX);
+	struct log_source *s = r->s;
+	bool over = log_is_over(s);	/* before the look: after it nothing is written any more */
+	ssize_t n = 0;
+
+	if (s->fd < 0 && s->dir >= 0)
+		s->fd = openat(s->dir, s->name, O_RDONLY | O_CLOEXEC);
+	if (s->fd >= 0)
+		n = read(s->fd, s->slice, SLICE_MAX);
 
 	if (n != 0 || over)
 		log_read_finish(r, n, errno);
@@ -114,7 +120,8 @@ log_close(struct source *source)
 {
 	struct log_source *s = container_of(source, struct log_source, source);
 
-	close(s->fd);
+	if (s->fd >= 0)
+		close(s->fd);
 	if (s->dir >= 0)
 		close(s->dir);
 	free(s->slice);
@@ -149,36 +156,29 @@ opened_drop(void *data)
 	free(o);
 }
 
-static int
-open_folder(const char *path)
-{
-	char *dir = xstrdup(path);
-	char *slash = strrchr(dir, '/');
-	int fd;
-
-	*slash = '\0';
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(dir);
-	return fd;
-}
-
 static struct source *
 log_open(const struct exec_logs_spec *spec, struct err **err)
 {
 	struct log_source *s;
-	int fd = open(spec->path, O_RDONLY | O_CLOEXEC);
+	int dir = open(spec->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = dir >= 0 ? openat(dir, spec->name, O_RDONLY | O_CLOEXEC) : -1;
 
-	if (fd < 0 && errno == ENOENT)	/* it has not begun */
-		return source_from_bytes(spec->loop, "", 0);
-	if (fd < 0) {
-		*err = err_errno(errno, "open", "%s", spec->path);
+	if (dir < 0 || (fd < 0 && errno != ENOENT)) {
+		*err = err_errno(errno, "open", "%s/%s", spec->dir, spec->name);
+		if (dir >= 0)
+			close(dir);
 		return NULL;
+	}
+	if (!spec->follow) {
+		close(dir);
+		dir = -1;
 	}
 	s = xcalloc(1, sizeof *s);
 	s->source.ops = &log_ops;
 	s->loop = spec->loop;
 	s->fd = fd;
-	s->dir = spec->follow ? open_folder(spec->path) : -1;
+	s->name = spec->name;
+	s->dir = dir;
 	s->slice = xmalloc(SLICE_MAX);
 	return &s->source;
 }

@@ -13,7 +13,8 @@ struct exec_logs_spec {
 	struct loop *loop;		/* kept */
 	struct repo *repo;		/* kept */
 	const struct digest *object;	/* the exec is over: its log's object, zero when it is empty. NULL: it lives */
-	char	    *path;		/* of the growing file; borrowed */
+	const char  *dir;		/* the attempt's; borrowed */
+	const char  *name;		/* of the file in it; static */
 	bool	     follow;		/* the source ends when the exec does */
 };
 struct op *exec_logs_open(const struct exec_logs_spec *, void (*cb)(struct source *, struct err *, void *), void *arg);

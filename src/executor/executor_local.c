@@ -307,9 +307,9 @@ exec_local_logs(struct exec *exec, enum exec_log log, bool follow, void (*cb)(st
 
 	if (r != NULL)
 		spec.object = log == EXEC_STDOUT ? &r->out : &r->errlog;
-	spec.path = xasprintf("%s/%s", dir, log == EXEC_STDOUT ? "stdout" : "stderr");
+	spec.dir = dir;
+	spec.name = log == EXEC_STDOUT ? "stdout" : "stderr";
 	op = exec_logs_open(&spec, cb, arg);
-	free(spec.path);
 	free(dir);
 	return op;
 }

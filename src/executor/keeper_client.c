@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -781,7 +781,9 @@ keeper_client_new(struct loop *loop, const struct root *root, const struct keepe
 		c->options.scratch = o->scratch != NULL ? xstrdup(o->scratch) : NULL;
 	}
 	c->program = o != NULL && o->program != NULL ? xstrdup(o->program) : helper_path("weir-keeper");
-	loop_random(loop, &random, sizeof random);
+	/* Not from the loop: two simulations with one seed must not share a socket's name. */
+	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+		loop_random(loop, &random, sizeof random);
 	snprintf(c->name, sizeof c->name, "c-%016llx", (unsigned long long)random);
 	timer_init(&c->retry, loop, "keeper_retry", client_retry_cb, c);
 	timer_init(&c->unheard, loop, "keeper_unheard", client_unheard_cb, c);

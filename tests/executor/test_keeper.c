@@ -222,6 +222,64 @@ test_kill(void **state unused_arg)
 	world_close(&w);
 }
 
+static void
+followed_cb(const void *data, size_t len, struct err *err, void *arg)
+{
+	struct buf *b = arg;
+
+	assert_ok(err);
+	buf_add(b, data, len);
+	buf_addch(b, '.');
+}
+
+static void
+follow_cb(struct source *s, struct err *err, void *arg)
+{
+	assert_ok(err);
+	*(struct source **)arg = s;
+}
+
+/* The log of an exec that waits for its turn begins when the exec does. */
+static void
+test_follow_queued(void **state unused_arg)
+{
+	struct keeper_options o = { .slots = 4 };
+	struct running busy, waits;
+	struct source *source = NULL;
+	struct buf text = BUF_INIT;
+	struct gate gate;
+	struct world w;
+
+	resources_set(&o.resources, "mem", 1 << 30);
+	resources_set(&o.resources, "cpu", 1);
+	world_open(&w, &o);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd, .cpu = 1 };
+	start(&w, &s, &busy);
+	until_file(&w, gate.path);
+	struct spec t = { .cmd = "echo mine", .cpu = 1 };
+	start(&w, &t, &waits);
+	started(&w, &waits);
+	exec_logs(waits.exec, EXEC_STDOUT, true, follow_cb, &source);
+	while (source == NULL)
+		loop_turn(w.loop, true);
+	source_read(source, followed_cb, &text);
+	test_turns(w.loop, 3);
+	assert_int_equal(text.len, 0);
+	gate_lift(&gate);
+	while (text.len == 0)
+		loop_turn(w.loop, true);
+	assert_string_equal(buf_str(&text), "mine\n.");
+	finish(&w, &waits);
+	finish(&w, &busy);
+	source_close(source);
+	buf_release(&text);
+	drop(&busy);
+	drop(&waits);
+	gate_free(&gate);
+	world_close(&w);
+}
+
 /* Killed before anybody has heard of it, and while it waits behind others. */
 static void
 test_kill_early(void **state unused_arg)
@@ -518,6 +576,55 @@ test_ledger_order(void **state unused_arg)
 	world_close(&w);
 }
 
+/* A controller that does not listen: its reports wait in the keeper, and no slot waits with them. */
+static void
+test_slow_controller(void **state unused_arg)
+{
+	struct keeper_options o = { .slots = 8, .idle = 0.3 };
+	struct running slow[10], g;
+	struct world w, second;
+	struct gate gate;
+
+	resources_set(&o.resources, "mem", 1 << 30);
+	resources_set(&o.resources, "cpu", 8);
+	world_open(&w, &o);
+	gate_open(&w, &gate);
+	struct spec s = { .cmd = gate.cmd };
+	start(&w, &s, &g);
+	until_file(&w, gate.path);
+	started(&w, &g);
+	/* Ten more are sent, each with two reports to come, and a socket holds about eleven. */
+	for (size_t i = 0; i < nitems(slow); i++) {
+		struct spec t = { .cmd = "true" };
+
+		start(&w, &t, &slow[i]);
+	}
+	loop_turn(w.loop, false);
+	second = (struct world){ .loop = loop_new(NULL), .options = w.options, .next = 1000 };
+	assert_ok(root_open(w.dir, NULL, true, &second.root));
+	world_connect(&second);
+	for (unsigned i = 0; i < 30; i++) {
+		struct running mine;
+		struct spec t = { .cmd = "true" };
+
+		run(&second, &t, &mine);
+		assert_failed(&mine, ATTEMPT_OK, "");
+		drop(&mine);
+	}
+	world_leave(&second);
+	loop_free(second.loop);
+	gate_lift(&gate);
+	finish(&w, &g);
+	drop(&g);
+	for (size_t i = 0; i < nitems(slow); i++) {
+		finish(&w, &slow[i]);
+		assert_failed(&slow[i], ATTEMPT_OK, "");
+		drop(&slow[i]);
+	}
+	gate_free(&gate);
+	world_close(&w);
+}
+
 static void
 test_forget(void **state unused_arg)
 {
@@ -761,6 +868,7 @@ main(void)
 		cmocka_unit_test(test_claims_living),
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_follow_queued),
 		cmocka_unit_test(test_kill_early),
 		cmocka_unit_test(test_kill_deaf),
 		cmocka_unit_test(test_worker_dies),
@@ -768,6 +876,7 @@ main(void)
 		cmocka_unit_test(test_controller_goes),
 		cmocka_unit_test(test_retain),
 		cmocka_unit_test(test_ledger_order),
+		cmocka_unit_test(test_slow_controller),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_two_at_once),
 		cmocka_unit_test(test_idle),
