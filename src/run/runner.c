@@ -45,7 +45,7 @@ runner_free(struct runner *r)
 	for (p = &r->controller->runners.first; *p != r; p = &(*p)->next)
 		;
 	*p = r->next;
-	try_let_lapse(r);
+	try_let_go(r);
 	try_drop_graph(r);
 	run_knowledge_free(r->known);
 	state_release(&r->state);

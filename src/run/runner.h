@@ -32,7 +32,7 @@ struct runner_args {
 	struct runner_events events;
 };
 struct runner *runner_new(const struct runner_args *);
-void runner_free(struct runner *);	/* no operation of it is under way; NULL is fine. An alloc that it holds lapses */
+void runner_free(struct runner *);	/* no operation of it is under way; NULL is fine */
 
 /*
  * One step: one phase transition, durable when the callback comes. more: the phase is not Done yet.

@@ -216,7 +216,6 @@ step_eval(struct do_op *d)
 		end_run(d, err, "the program failed before any exec");
 		return;
 	}
-	r->state.LastTry = loop_wall(d->op.loop);
 	to(d, D_EVALUATING);
 	r->eval = try_eval_start(r, runner_eval_cb, d);
 }
@@ -226,10 +225,11 @@ step_look(struct do_op *d)
 {
 	struct run_state *s = &d->r->state;
 
+	s->LastTry = loop_wall(d->op.loop);
 	if (d->r->hold != NULL) {
 		step_eval(d);
 	} else if (s->AllocID == NULL) {
-		retry_run(d, err_new(ERR_NOT_EXIST, "alloc", NULL), "the State names no alloc");
+		retry_run(d, err_msg(ERR_NOT_EXIST, "a State in phase Eval that names no alloc"), "the alloc is gone");
 	} else {
 		to(d, D_LOOKING);
 		d->child = sched_lookup_start(d->r->controller->sched, s->AllocID, s->AllocInspect, runner_hold_cb, d);
@@ -257,7 +257,7 @@ explain(struct runner *r, struct err *err)
 		return err;
 	r->lost = NULL;
 	err_free(err);
-	return err_wrap_kind(lost, ERR_UNAVAILABLE, "keepalive", r->state.AllocID);
+	return lost;
 }
 
 static void

@@ -48,7 +48,7 @@ void try_set_alloc(struct runner *, const char *uri);
 void try_set_inspect(struct runner *, struct alloc_inspect *);
 void try_hold(struct runner *, struct sched_alloc *);	/* takes, and watches the lease */
 struct op *try_release_start(struct runner *, alloc_done_cb *, void *arg);	/* the alloc goes back */
-void try_let_lapse(struct runner *);			/* or is simply not renewed */
+void try_let_go(struct runner *);			/* likewise, and nobody waits */
 struct eval *try_eval_start(struct runner *, eval_cb *, void *arg);
 void try_eval_over(struct runner *);			/* in the callback of eval: figures and failures */
 void try_eval_cancel(struct runner *);

@@ -12,8 +12,9 @@
  * runner_do.c do. What a reader would get wrong: a graph is evaluated once, so an evaluation that is
  * cancelled takes it along.
  */
-#define MIN_CPU		1.0	/* what a run asks for at least. No disk: a full one is met when it is full */
+#define MIN_CPU		1.0		/* what a run asks for at least; the reference's minResources */
 #define MIN_MEM		(500.0 * 1048576)
+#define MIN_DISK	(1024.0 * 1048576)
 #define RETRY_FIRST	SECONDS(1)	/* doubled with each stalled try */
 #define RETRY_MAX	SECONDS(60)
 
@@ -58,6 +59,8 @@ try_requirements(struct runner *r, struct requirements *req)
 		resources_set(&req->min, "cpu", MIN_CPU);
 	if (req->min.mem < MIN_MEM)
 		resources_set(&req->min, "mem", MIN_MEM);
+	if (req->min.disk < MIN_DISK)
+		resources_set(&req->min, "disk", MIN_DISK);
 }
 
 static void
@@ -133,26 +136,22 @@ unhold(struct runner *r)
 }
 
 /*
- * Kept for `retain` when an evaluation has failed for good: it may be looked at, or the run resumed. Another try allocates
- * anew, and must not find this one's alloc in its way.
+ * Kept for `retain` when the run has failed: it may be looked at, or resumed. Not between tries, where the reference
+ * keeps it too: the next try would wait for the room that this one still holds.
  */
 struct op *
 try_release_start(struct runner *r, alloc_done_cb *cb, void *arg)
 {
-	bool keep = r->has_stats && r->interrupt == NULL && r->state.Phase == PHASE_DONE && r->state.Err != NULL;
+	bool keep = r->has_stats && r->state.Phase == PHASE_DONE && r->state.Err != NULL;
 
 	return sched_alloc_release_start(unhold(r), keep ? r->state.Config.retain : 0, cb, arg);
 }
 
 void
-try_let_lapse(struct runner *r)
+try_let_go(struct runner *r)
 {
-	struct op *op;
-
-	if (r->hold == NULL)
-		return;
-	op = sched_alloc_release_start(unhold(r), 0, NULL, NULL);
-	op_cancel(&op);
+	if (r->hold != NULL)
+		(void)sched_alloc_release_start(unhold(r), 0, NULL, NULL);
 }
 
 static void

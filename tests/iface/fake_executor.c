@@ -452,7 +452,8 @@ note_put(struct fake_executor *x, const struct exec_config *c, bool attached)
 {
 	x->puts = xreallocarray(x->puts, x->nputs + 1, sizeof *x->puts);
 	x->puts[x->nputs++] = (struct fake_put){
-		c->key, c->ident ? xstrdup(c->ident) : NULL, c->claim, attached, loop_now(x->executor.loop),
+		c->key, c->ident ? xstrdup(c->ident) : NULL, c->claim, attached, c->type == EXEC_INTERN,
+		loop_now(x->executor.loop),
 	};
 }
 

@@ -30,6 +30,7 @@ struct fake_put {		/* one put, in order */
 	char	     *ident;
 	struct exec_claim claim;
 	bool	      attached;
+	bool	      is_intern;
 	int64_t	      at;	/* loop_now */
 };
 const struct fake_put *fake_executor_puts(struct executor *, size_t *n);

@@ -486,6 +486,12 @@ fake_pool_lose(struct pool *p, const char *uri)
 	lease_end(l);
 }
 
+void
+fake_pool_take(struct pool *p, const struct alloc_meta *meta)
+{
+	(void)lease_new(fake_of(p), LIST_FIRST(&fake_of(p)->machines), meta);
+}
+
 size_t
 fake_pool_nallocs(struct pool *p)
 {

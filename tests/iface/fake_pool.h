@@ -14,6 +14,7 @@ struct pool *fake_pool_new(struct fake *, const char *id);		/* keeps both */
 void fake_pool_add(struct pool *, const struct resources *, struct executor *);	/* a machine; keeps the executor */
 void fake_pool_grant(struct pool *, int64_t most_ns); /* what a keepalive grants at most; default 2 h */
 void fake_pool_lose(struct pool *, const char *uri);			/* the alloc is gone, as with its machine */
+void fake_pool_take(struct pool *, const struct alloc_meta *);	/* somebody else gets it now, of the first machine, for a minute */
 size_t fake_pool_nallocs(struct pool *);				/* in the table, lapsed ones too */
 
 #endif
