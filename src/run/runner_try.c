@@ -12,9 +12,8 @@
  * runner_do.c do. What a reader would get wrong: a graph is evaluated once, so an evaluation that is
  * cancelled takes it along.
  */
-#define MIN_CPU		1.0		/* what a run asks for at least; the reference's minResources */
+#define MIN_CPU		1.0	/* what a run asks for at least. No disk: a full one is met when it is full */
 #define MIN_MEM		(500.0 * 1048576)
-#define MIN_DISK	(1024.0 * 1048576)
 #define RETRY_FIRST	SECONDS(1)	/* doubled with each stalled try */
 #define RETRY_MAX	SECONDS(60)
 
@@ -59,8 +58,6 @@ try_requirements(struct runner *r, struct requirements *req)
 		resources_set(&req->min, "cpu", MIN_CPU);
 	if (req->min.mem < MIN_MEM)
 		resources_set(&req->min, "mem", MIN_MEM);
-	if (req->min.disk < MIN_DISK)
-		resources_set(&req->min, "disk", MIN_DISK);
 }
 
 static void
