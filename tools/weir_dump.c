@@ -26,6 +26,7 @@ static const struct opt opts[] = {
 };
 static const struct cmd cmd_dump = {
 	.name = "weir-dump",
+	.alone = true,
 	.args = "RUN-or-FILE...",
 	.help = "Shows the newest snapshot of runs, or all of their records.\n"
 		"A run is named by its id; a FILE is a segment of a journal, a journal's folder, or a root.",
@@ -396,9 +397,7 @@ main(int argc, char **argv)
 		code = exit_with(STAGE_USAGE, err);
 	} else if (help) {
 		cmd_usage(&cmd_dump, &text);
-		/* It is a program of its own. */
-		fputs("usage: ", stderr);
-		fputs(buf_str(&text) + strlen("usage: weir "), stderr);
+		fputs(buf_str(&text), stderr);
 		buf_release(&text);
 		code = EXIT_DONE;
 	} else {

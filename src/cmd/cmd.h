@@ -28,6 +28,7 @@ struct cmd {
 	const char *name, *args;	/* args: what follows the options, for the usage */
 	const char *help;		/* a sentence or two */
 	unsigned    groups;		/* of configuration: CONFIG_ROOT | CONFIG_EVAL */
+	bool	    alone;		/* a program of its own, no subcommand of weir */
 	bool	    program;		/* options end at the first argument: the rest is a program's */
 	int	    minargs, maxargs;	/* maxargs -1: any number */
 	const struct opt *opts;		/* ends with a name of NULL; or NULL */

@@ -17,7 +17,8 @@ static const struct cmd *const commands[] = {
 };
 /* What may stand before the subcommand. */
 static const struct cmd cmd_weir = {
-	.name = "weir", .args = "command ...", .help = "", .groups = CONFIG_ROOT, .program = true, .maxargs = -1,
+	.name = "weir", .args = "command ...", .help = "", .groups = CONFIG_ROOT, .alone = true, .program = true,
+	.maxargs = -1,
 };
 
 static void

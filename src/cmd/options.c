@@ -10,6 +10,9 @@
  * Options: `--opt value`, `--opt=value`, `--switch`, `--switch=false`; one dash does as well. What a command
  * knows is its own rows and the keys of configuration of its groups.
  */
+#define WHO(c)	 (c)->alone ? "" : (c)->name, (c)->alone ? "" : ": "	/* for %s%s; alone, the log says who speaks */
+#define TYPED(c) (c)->alone ? "" : "weir ", (c)->name			/* for %s%s; as it is typed */
+
 struct found {
 	const struct opt *own;		/* or */
 	enum config_key	  key;
@@ -65,9 +68,9 @@ unknown(const struct cmd *c, const char *name, size_t n)
 		names[count++] = o->name;
 	near = nearest_name(word, names, count);
 	if (near != NULL)
-		err = err_msg(ERR_INVALID, "%s: unknown option --%s; did you mean --%s?", c->name, word, near);
+		err = err_msg(ERR_INVALID, "%s%sunknown option --%s; did you mean --%s?", WHO(c), word, near);
 	else
-		err = err_msg(ERR_INVALID, "%s: unknown option --%s; see weir %s -help", c->name, word, c->name);
+		err = err_msg(ERR_INVALID, "%s%sunknown option --%s; see %s%s -help", WHO(c), word, TYPED(c));
 	for (int k = 0; k < CFG_NKEYS; k++)
 		free(option[k]);
 	free(word);
@@ -126,7 +129,7 @@ take(const struct cmd *c, struct config *config, int argc, char **argv, int *i, 
 		value++;
 	else if (f.takes_value) {
 		if (*i + 1 >= argc)
-			return err_msg(ERR_INVALID, "%s: --%s needs a value", c->name, name);
+			return err_msg(ERR_INVALID, "%s%s--%s needs a value", WHO(c), name);
 		value = argv[++*i];
 	}
 	return set(config, &f, value);
@@ -139,7 +142,7 @@ check_count(const struct cmd *c, int n)
 
 	if (n >= c->minargs && (c->maxargs < 0 || n <= c->maxargs))
 		return NULL;
-	return err_msg(ERR_INVALID, "%s: %s; usage: weir %s %s", c->name, what, c->name, c->args);
+	return err_msg(ERR_INVALID, "%s%s%s; usage: %s%s %s", WHO(c), what, TYPED(c), c->args);
 }
 
 struct err *
@@ -188,7 +191,7 @@ cmd_usage(const struct cmd *c, struct buf *out)
 {
 	bool any = c->opts != NULL || c->groups != 0;
 
-	buf_addf(out, "usage: weir %s%s%s%s\n\n%s\n", c->name, any ? " [options]" : "", *c->args != '\0' ? " " : "",
+	buf_addf(out, "usage: %s%s%s%s%s\n\n%s\n", TYPED(c), any ? " [options]" : "", *c->args != '\0' ? " " : "",
 	    c->args, c->help);
 	if (any)
 		buf_addstr(out, "\noptions:\n");

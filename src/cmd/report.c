@@ -156,6 +156,16 @@ say_input(const struct completion *c)
 	buf_release(&size);
 }
 
+/* Once: it is the host's nature, and the same for all that follow. */
+static void
+say_isolation(struct report *r, const struct exec_result *res)
+{
+	if (res->isolated || r->said_isolation)
+		return;
+	r->said_isolation = true;
+	log_info("isolation is off: commands see paths below the root; keeper/log there says why");
+}
+
 static void
 say_ended(struct report *r, const struct completion *c)
 {
@@ -165,6 +175,7 @@ say_ended(struct report *r, const struct completion *c)
 	drop_failure(r, &c->key);
 	if (c->result == NULL)
 		return;
+	say_isolation(r, c->result);
 	if (c->result->state == ATTEMPT_OK) {
 		r->done++;
 		duration_text(c->result->usage.wall_ns, &more);

@@ -16,6 +16,7 @@ struct report {
 	const char    *objects;		/* kept: where tails of stderr are */
 	struct digest  run;
 	bool	       said;		/* the run's id has been said */
+	bool	       said_isolation;	/* that there is none */
 	int64_t	       began;		/* wall clock */
 	uint64_t       done, known, inputs, lost;
 	struct failure *failures;	/* owned */

@@ -78,7 +78,10 @@ unshare_mounts(void)
 		    !write_proc("/proc/self/gid_map", gids))
 			return false;
 	}
-	return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0;
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0)
+		return true;
+	/* In a chroot "/" need not be a mount. The one that we mount on is enough, if that is one. */
+	return errno == EINVAL && mount(NULL, "/tmp", NULL, MS_REC | MS_SLAVE, NULL) == 0;
 }
 
 /* A remount must name the flags that the file system already has, or a user namespace refuses it. */

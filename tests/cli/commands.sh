@@ -59,6 +59,17 @@ test_case 'no root yet' '
 	expect_match err "^  resume   Goes on with a run"
 '
 
+test_case 'a host without isolation says so, once' '
+	no_mounts="echo 0 >/proc/sys/user/max_mnt_namespaces"
+	unshare -r sh -c "$no_mounts && ! unshare -m true" 2>/dev/null || skip "no user namespace to be had"
+	expect_exit 0 unshare -r sh -c "$no_mounts && exec weir run --root $T/open tree.rf"
+	expect_equal "how often" "$(grep -c isolation err)" 1
+	expect_match err "^weir: isolation is off: commands see paths below the root; keeper/log there says why$"
+	expect_match "$T/open/keeper/log" "^weir-keeper: isolation is off: this host does not allow a mount namespace$"
+	expect_exit 0 weir run --root "$T/open" tree.rf
+	expect_no_match err isolation
+'
+
 test_case 'what is said of a run: its id first and last, a line for each exec' '
 	expect_exit 0 weir run tree.rf
 	id=$(run_id)

@@ -162,8 +162,9 @@ test_case 'nothing to read' '
 	expect_exit 1 weir-dump ./empty.wal
 	expect_err "weir-dump: no record could be read"
 	expect_exit 2 weir-dump
+	expect_err "weir-dump: an argument is missing; usage: weir-dump RUN-or-FILE..."
 	expect_exit 2 weir-dump --jsn made
-	expect_match err "unknown option --jsn; did you mean --json\?"
+	expect_err "weir-dump: unknown option --jsn; did you mean --json?"
 	expect_exit 0 weir-dump -help
 	expect_match err "^usage: weir-dump \[options\] RUN-or-FILE\.\.\.$"
 '
