@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/crash.h"
+#include "executor/numbers.h"
 #include "executor/objects.h"
 #include "executor/tree.h"
 
@@ -154,6 +155,17 @@ struct choosing {
 	unsigned    best, last;
 };
 
+void
+attempt_found_release(struct attempt_found *f)
+{
+	if (f->choice == ATTEMPT_COLLECT)
+		manifest_release(&f->manifest);
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	f->choice = ATTEMPT_NEW;
+}
+
 static void
 choose_over(struct choosing *ch, unsigned n, struct attempt_found *f)
 {
@@ -170,8 +182,7 @@ choose_over(struct choosing *ch, unsigned n, struct attempt_found *f)
 		manifest_release(&m);
 		return;
 	}
-	if (f->choice == ATTEMPT_COLLECT)
-		manifest_release(&f->manifest);
+	attempt_found_release(f);
 	ch->rank = rank;
 	ch->best = n;
 	f->choice = ATTEMPT_COLLECT;
@@ -186,8 +197,7 @@ choose_living(struct choosing *ch, unsigned n, int slot, const struct ledger_row
 	/* One that is being ended is no answer any more. */
 	if (rank == 0 || rank < ch->rank || row->kill != LEDGER_LIVE)
 		return;
-	if (f->choice == ATTEMPT_COLLECT)
-		manifest_release(&f->manifest);
+	attempt_found_release(f);
 	ch->rank = rank;
 	ch->best = n;
 	f->choice = ATTEMPT_ATTACH;
@@ -201,12 +211,14 @@ attempt_choose(struct ledger *l, const char *objects, int key_fd, const struct e
 	struct choosing ch = { .config = c, .objects = objects, .key_fd = key_fd };
 	struct ledger_row row;
 	struct dirent *e;
+	char path[32];
 	DIR *d;
 	int slot, fd;
 
 	memset(f, 0, sizeof *f);
 	f->choice = ATTEMPT_NEW;
-	f->n = 1;
+	f->fd = -1;
+	f->n = numbers_last(&c->key) + 1;
 	if (fresh)
 		return;
 	fd = openat(key_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -225,7 +237,14 @@ attempt_choose(struct ledger *l, const char *objects, int key_fd, const struct e
 	}
 	if (d != NULL)
 		closedir(d);
-	f->n = f->choice == ATTEMPT_NEW ? ch.last + 1 : ch.best;
+	if (f->choice != ATTEMPT_NEW)
+		f->n = ch.best;
+	else if (ch.last >= f->n)
+		f->n = ch.last + 1;
+	if (f->choice == ATTEMPT_COLLECT) {
+		snprintf(path, sizeof path, "%u/manifest", f->n);
+		f->fd = openat(key_fd, path, O_RDONLY | O_CLOEXEC);
+	}
 }
 
 static struct err *
@@ -313,6 +332,7 @@ attempt_forget(struct ledger *l, const struct digest *run, const struct digest *
 	err_free(err);
 	if (own) {
 		snprintf(name, sizeof name, "%u", n);
+		numbers_keep(key, n);
 		tree_remove(fd, name);
 		attempt_key_dir(key, path);
 		rmdir(path);	/* fails while other attempts are there */

@@ -14,6 +14,7 @@
 #include "base/crash.h"
 #include "base/xalloc.h"
 #include "executor/objects.h"
+#include "executor/tree.h"
 
 /*
  * collect: first everything is found, then taken: a file that a link names must not have been moved
@@ -149,6 +150,8 @@ collect_dir(struct collect *c, const char *path, const char *file, bool link, co
 			continue;
 		if ((size_t)snprintf(below, sizeof below, "%s/%s", file, e->d_name) >= sizeof below)
 			err = fault(c, path, "holds a path that is too long");
+		else if (!name_is_text(e->d_name))
+			err = fault(c, path, "holds a name that is not UTF-8");
 		snprintf(name, sizeof name, "%s%s%s", strcmp(path, ".") == 0 ? "" : path, strcmp(path, ".") == 0 ? "" : "/",
 		    e->d_name);
 		if (err == NULL)

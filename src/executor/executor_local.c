@@ -123,6 +123,8 @@ exec_report_cb(struct report *r, struct err *err, void *arg)
 	}
 	e->over = true;
 	e->err = err;
+	if (r != NULL)	/* it may overtake TAKEN */
+		e->attached = e->attached || r->attached;
 	if (r != NULL && r->kind == REPORT_REFUSED) {
 		exec_refused(e, r->err);
 		r->err = NULL;

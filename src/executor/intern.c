@@ -15,6 +15,7 @@
 #include "base/xalloc.h"
 #include "executor/host.h"
 #include "executor/objects.h"
+#include "executor/tree.h"
 #include "store/db_client.h"
 #include "store/memo.h"
 
@@ -176,6 +177,10 @@ intern_dir(struct intern *in, const char *path, const char *name, const struct s
 			continue;
 		if ((size_t)snprintf(below, sizeof below, "%s/%s", path, e->d_name) >= sizeof below) {
 			err = err_msg(ERR_INVALID, "open %s: it holds a path that is too long", path);
+			break;
+		}
+		if (!name_is_text(e->d_name)) {
+			err = err_msg(ERR_INVALID, "open %s: it holds a name that is not UTF-8", path);
 			break;
 		}
 		snprintf(sub, sizeof sub, "%s%s%s", name, name[0] != '\0' ? "/" : "", e->d_name);

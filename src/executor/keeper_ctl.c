@@ -185,7 +185,7 @@ row_unsubscribe(struct keeper *k, unsigned slot, const struct ledger_sub *sub)
 static void
 ctl_detach(struct keeper *k, struct conn *c, const msgpack_object *o)
 {
-	struct ledger_sub sub;
+	struct ledger_sub sub = { .attached = false };
 	struct ledger_row row;
 	struct digest key;
 	uint64_t n;
@@ -308,8 +308,8 @@ ctl_subscribe(struct keeper *k, struct conn *c, const msgpack_object *o)
 {
 	struct report r = { .kind = REPORT_REFUSED };
 	struct exec_config config = { .type = EXEC_COMMAND, .claim = { .join = true } };
-	struct attempt_found f = { .choice = ATTEMPT_NEW };
-	struct ledger_sub sub;
+	struct attempt_found f = { .choice = ATTEMPT_NEW, .fd = -1 };
+	struct ledger_sub sub = { .attached = true };
 	struct err *err;
 	bool fresh;
 	int fd = -1;
@@ -330,8 +330,7 @@ ctl_subscribe(struct keeper *k, struct conn *c, const msgpack_object *o)
 		r.state = ATTEMPT_RUNNING;
 	} else if (err == NULL && f.choice == ATTEMPT_COLLECT) {
 		f.manifest.result.attempt = f.n;
-		keeper_report_over(&k->env, &sub, 1, &config.key, &f.manifest.result, -1);
-		manifest_release(&f.manifest);
+		keeper_report_over(&k->env, &sub, 1, &config.key, &f.manifest.result, f.fd);
 		r.kind = REPORT_TAKEN;
 		r.state = ATTEMPT_OK;
 	} else if (err == NULL || err_is(err, ERR_NOT_EXIST)) {
@@ -346,6 +345,7 @@ ctl_subscribe(struct keeper *k, struct conn *c, const msgpack_object *o)
 		r.err = err;
 	if (fd >= 0)
 		close(fd);
+	attempt_found_release(&f);
 	conn_report(c, &r, NULL, 0, -1);
 }
 

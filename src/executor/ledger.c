@@ -148,7 +148,7 @@ ledger_create(const char *path, const struct resources *totals, unsigned nslots,
 {
 	pthread_mutexattr_t attr;
 	struct ledger_page *p;
-	int fd = -1;
+	int fd = -1, eno;
 
 	/* A new file each time: whoever still maps the old one keeps its own. */
 	if (unlink(path) != 0 && errno != ENOENT)
@@ -156,9 +156,11 @@ ledger_create(const char *path, const struct resources *totals, unsigned nslots,
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_errno(errno, "open", "%s", path);
-	if (ftruncate(fd, sizeof *p) != 0) {
+	/* All of it now: a hole that meets a full disk later would end whoever touches it. */
+	eno = posix_fallocate(fd, 0, sizeof *p);
+	if (eno != 0) {
 		close(fd);
-		return err_errno(errno, "truncate", "%s", path);
+		return err_errno(eno, "allocate", "%s", path);
 	}
 	p = mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);

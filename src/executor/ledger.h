@@ -31,6 +31,7 @@ struct ledger_amount {
 struct ledger_sub {			/* who is told: a reply socket's name in keeper/, and the request there */
 	char	 name[LEDGER_NAME];
 	uint64_t id;
+	bool	 attached;	/* came to an attempt that was there */
 };
 enum ledger_kill { LEDGER_LIVE, LEDGER_KILLED, LEDGER_RETAIN, LEDGER_MEMORY };	/* why it must end; the first one stands */
 

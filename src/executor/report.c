@@ -69,6 +69,7 @@ keeper_report_over(const struct keeper_env *env, const struct ledger_sub *subs, 
 	file = manifest >= 0 && bytes.len > PROTO_INLINE / 2;
 	for (unsigned i = 0; i < nsubs; i++) {
 		r.id = subs[i].id;
+		r.attached = subs[i].attached;
 		if (file)
 			keeper_report(env, &subs[i], &r, NULL, 0, manifest);
 		else

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -280,72 +281,100 @@ slot_run(struct slot *s)
 	s->dir = -1;
 }
 
-static void
-slot_tell_manifest(struct slot *s, struct attempt_found *f)
-{
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof path, "%u/manifest", f->n);
-	fd = openat(s->key_fd, path, O_RDONLY | O_CLOEXEC);
-	f->manifest.result.attempt = f->n;
-	keeper_report_over(s->env, &s->req.from, 1, &s->req.config.key, &f->manifest.result, fd);
-	if (fd >= 0)
-		close(fd);
-	manifest_release(&f->manifest);
-}
-
-/* An attempt of before answers: tells its result, or who will tell it. */
+/*
+ * Joins those who wait for an attempt that lives. False when it cannot be: it is being ended, or has too
+ * many already.
+ */
 static bool
-slot_attach(struct slot *s, struct attempt_found *f)
+slot_join(struct slot *s, struct attempt_found *f)
 {
-	struct ledger_row row;
+	struct ledger_sub sub = s->req.from;
 
+	sub.attached = true;
 	s->attempt = f->n;
-	if (f->choice == ATTEMPT_ATTACH) {
-		if (!ledger_subscribe(s->env->ledger, (unsigned)f->slot, &s->req.config.key, f->n, &s->req.from) ||
-		    ledger_find(s->env->ledger, &s->req.config.key, f->n, &row) < 0)
-			return false;
-		slot_report(s, REPORT_TAKEN, (enum attempt_state)row.state, true);
-		return true;
-	}
-	slot_report(s, REPORT_TAKEN, f->manifest.result.state, true);
-	slot_tell_manifest(s, f);
-	return true;
+	return ledger_subscribe(s->env->ledger, (unsigned)f->slot, &s->req.config.key, f->n, &sub);
 }
 
-/* One step under the key's lock: attach, or create what runs next. */
 static struct err *
-slot_claim(struct slot *s, const struct buf *message, bool *run)
+slot_create(struct slot *s, unsigned n, const struct buf *message)
+{
+	struct ledger_sub subs[LEDGER_SUBS];
+	struct err *err;
+
+	s->attempt = n;
+	/* The row first: if we die from here on, whoever waits is told. */
+	ledger_open(s->env->ledger, s->n, &s->req.config, n, &s->req.from);
+	err = attempt_create(s->key_fd, n, message->p, message->len, &s->dir);
+	if (err != NULL)
+		ledger_close(s->env->ledger, s->n, subs);
+	return err;
+}
+
+/* One step under the key's lock: which attempt it is, and a place in it. Nothing is told meanwhile. */
+static struct err *
+slot_claim(struct slot *s, const struct buf *message, struct attempt_found *f)
 {
 	const struct exec_config *c = &s->req.config;
-	struct ledger_sub subs[LEDGER_SUBS];
-	struct attempt_found f;
 	struct err *err;
 	bool fresh;
 
 	err = attempt_key_lock(&c->key, true, &s->key_fd, &fresh);
 	if (err != NULL)
 		return err;
-	for (unsigned i = 0; i < 2; i++) {
-		attempt_choose(s->env->ledger, s->env->objects, s->key_fd, c, fresh, &f);
+	for (unsigned i = 0;; i++) {
+		attempt_choose(s->env->ledger, s->env->objects, s->key_fd, c, fresh, f);
 		/* It may have been killed since the choice: then the second look says so. */
-		if (f.choice == ATTEMPT_NEW || slot_attach(s, &f))
+		if (f->choice != ATTEMPT_ATTACH || slot_join(s, f))
 			break;
-		if (i > 0)
+		if (i > 0) {
 			err = err_msg(ERR_TEMPORARY, "too many controllers wait for this exec");
+			break;
+		}
 	}
-	if (err == NULL && f.choice == ATTEMPT_NEW) {
-		s->attempt = f.n;
-		/* The row first: if we die from here on, whoever waits is told. */
-		ledger_open(s->env->ledger, s->n, c, f.n, &s->req.from);
-		err = attempt_create(s->key_fd, f.n, message->p, message->len, &s->dir);
-		*run = err == NULL;
-		if (err != NULL)
-			ledger_close(s->env->ledger, s->n, subs);
-	}
+	if (err == NULL && f->choice == ATTEMPT_NEW)
+		err = slot_create(s, f->n, message);
 	attempt_key_unlock(s->key_fd);
 	return err;
+}
+
+/* An attempt of before is over: tells its result. */
+static void
+slot_tell_manifest(struct slot *s, struct attempt_found *f)
+{
+	struct ledger_sub sub = s->req.from;
+
+	sub.attached = true;
+	s->attempt = f->n;
+	slot_report(s, REPORT_TAKEN, f->manifest.result.state, true);
+	f->manifest.result.attempt = f->n;
+	keeper_report_over(s->env, &sub, 1, &s->req.config.key, &f->manifest.result, f->fd);
+}
+
+static void
+slot_tell_joined(struct slot *s)
+{
+	struct ledger_row row = { .state = ATTEMPT_COLLECTING };
+
+	/* It may be over by now; then this comes after its end, and is passed over. */
+	ledger_find(s->env->ledger, &s->req.config.key, s->attempt, &row);
+	slot_report(s, REPORT_TAKEN, (enum attempt_state)row.state, true);
+}
+
+static void
+slot_answer(struct slot *s, struct attempt_found *f)
+{
+	switch (f->choice) {
+	case ATTEMPT_NEW:
+		slot_run(s);
+		break;
+	case ATTEMPT_ATTACH:
+		slot_tell_joined(s);
+		break;
+	case ATTEMPT_COLLECT:
+		slot_tell_manifest(s, f);
+		break;
+	}
+	attempt_found_release(f);
 }
 
 /* Only the host itself: `host`, or `host:TAG` for a state of its tools. */
@@ -361,8 +390,8 @@ check_image(const char *image)
 static void
 slot_take(struct slot *s, const struct buf *message)
 {
+	struct attempt_found found = { .choice = ATTEMPT_NEW, .fd = -1 };
 	struct err *err;
-	bool run = false;
 
 	s->key_fd = s->dir = -1;
 	s->told = false;
@@ -376,11 +405,11 @@ slot_take(struct slot *s, const struct buf *message)
 	if (err == NULL)
 		err = ledger_could_fit(s->env->ledger, &s->req.config.resources);
 	if (err == NULL)
-		err = slot_claim(s, message, &run);
+		err = slot_claim(s, message, &found);
 	if (err != NULL)
 		keeper_refuse(s->env, &s->req.from, err);
-	else if (run)
-		slot_run(s);
+	else
+		slot_answer(s, &found);
 	if (s->key_fd >= 0)
 		close(s->key_fd);
 	request_release(&s->req);
@@ -403,6 +432,9 @@ slot_main(const struct keeper_env *env, unsigned n)
 		log_error("slot %u: %s", n, text);
 		_exit(1);
 	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a new user namespace may have cleared it */
+	if (getppid() != env->pid)
+		_exit(0);
 	if (why != NULL && n == 0)
 		log_info("isolation is off: %s", why);
 	for (;;) {

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 /*
  * tree: removal of what a command has left. A command may have made a directory that its own user
  * cannot read; so a refused step is tried again after a chmod.
@@ -72,4 +74,17 @@ void
 tree_clear(int dir, const char *name)
 {
 	tree_clear_at(dir, name, 0);
+}
+
+bool
+name_is_text(const char *name)
+{
+	size_t n = strlen(name), k;
+
+	for (size_t i = 0; i < n; i += k) {
+		k = utf8_next(name + i, n - i, NULL);
+		if (k == 0)
+			return false;
+	}
+	return true;
 }

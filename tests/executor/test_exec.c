@@ -114,6 +114,12 @@ test_dir_output(void **state unused_arg)
 	assert_failed(&g, ATTEMPT_FAILED, "output tree: a/up is a link to a directory that holds it");
 	drop(&g);
 
+	struct spec bytes = { .cmd = "touch %s/$'\\xff'", .holes = { OUT(0) }, .nholes = 1,
+		.outputs = { { "tree", true } }, .noutputs = 1 };
+	run(&w, &bytes, &g);
+	assert_failed(&g, ATTEMPT_FAILED, "output tree holds a name that is not UTF-8");
+	drop(&g);
+
 	struct spec fifo = { .cmd = "mkdir %s/a; mkfifo %s/a/f", .holes = { OUT(0), OUT(0) }, .nholes = 2,
 		.outputs = { { "tree", true } }, .noutputs = 1 };
 	run(&w, &fifo, &g);

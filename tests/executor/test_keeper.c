@@ -646,6 +646,8 @@ test_forget(void **state unused_arg)
 	while (access(dir, F_OK) == 0)
 		loop_turn(w.loop, false);
 	free(dir);
+	/* Its number is not given again. */
+	check_put(&w, &s.key, "true", s.claim, 2, false, ATTEMPT_OK);
 	world_close(&w);
 }
 
@@ -710,6 +712,36 @@ test_idle(void **state unused_arg)
 	assert_true(keeper_pid(&w) != first);
 	drop(&g);
 	world_close(&w);
+}
+
+/* Sockets are reached by name: no path of theirs is too long. */
+static void
+test_long_root(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+	struct buf deep = BUF_INIT;
+	char *top;
+
+	memset(&w, 0, sizeof w);
+	test_limit(60);
+	w.loop = loop_new(NULL);
+	top = temp_dir_new();
+	buf_addstr(&deep, top);
+	for (unsigned i = 0; i < 4; i++) {
+		buf_addf(&deep, "/%0100u", i);
+		assert_int_equal(mkdir(buf_str(&deep), 0700), 0);
+	}
+	w.dir = buf_take(&deep, NULL);
+	w.options.idle = 0.3;
+	assert_ok(root_open(w.dir, NULL, true, &w.root));
+	world_connect(&w);
+	struct spec s = { .cmd = "echo x > %s", .holes = { OUT(0) }, .nholes = 1, .outputs = { { "out", false } }, .noutputs = 1 };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	world_close(&w);
+	temp_dir_free(top);
 }
 
 struct asked {
@@ -880,6 +912,7 @@ main(void)
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_two_at_once),
 		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_long_root),
 		cmocka_unit_test(test_ask),
 		cmocka_unit_test(test_get),
 		cmocka_unit_test(test_crash_points),
