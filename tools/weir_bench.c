@@ -265,6 +265,8 @@ start_keeper(const char *root)
 {
 	const char *argv[] = { bench.keeper, "--root", root, "--no-isolation", NULL };
 
+	if (mkdir(root, 0700) == -1)
+		die(root);
 	(void)start(argv, weir_env(root), "/dev/null", "/dev/null");
 	wait_one("weir-keeper");
 }
