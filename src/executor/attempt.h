@@ -25,7 +25,8 @@ struct attempt_found {
 	unsigned n;			/* NEW: the number to be made */
 	int	 slot;			/* ATTACH: where it lives */
 	struct manifest manifest;	/* COLLECT. owned */
-	int	 fd;			/* COLLECT: its manifest, open, so that it can be told after the lock. owned; else -1 */
+	/* COLLECT: its manifest, open, so that it can be told after the lock. owned; else -1 */
+	int	 fd;
 };
 void attempt_found_release(struct attempt_found *);
 /* By the claim: which attempt does this put mean? The key is locked. */

@@ -35,11 +35,13 @@ own_group(char *path, unsigned size, bool *v2)
 		if (group == NULL)
 			continue;
 		*group++ = '\0';
+		if (strcmp(group, "/") == 0)
+			group++;
 		if (strcmp(controllers + 1, "memory") == 0) {
-			found = (unsigned)snprintf(path, size, CGROUP_MOUNT "/memory%s", strcmp(group, "/") ? group : "") < size;
+			found = (unsigned)snprintf(path, size, CGROUP_MOUNT "/memory%s", group) < size;
 			*v2 = false;
 		} else if (controllers[1] == '\0') {
-			unified = (unsigned)snprintf(path, size, CGROUP_MOUNT "%s", strcmp(group, "/") ? group : "") < size;
+			unified = (unsigned)snprintf(path, size, CGROUP_MOUNT "%s", group) < size;
 		}
 	}
 	if (f != NULL)
@@ -85,7 +87,8 @@ cgroup_base(const char *name, char *path, unsigned size)
 	/* v2 gives controllers only to groups whose parent has them on; refused where the parent holds processes. */
 	if (v2)
 		write_text(own, "cgroup.subtree_control", "+memory");
-	if ((unsigned)snprintf(path, size, "%s/weir-%s", own, name) >= size || (mkdir(path, 0755) != 0 && errno != EEXIST)) {
+	if ((unsigned)snprintf(path, size, "%s/weir-%s", own, name) >= size ||
+	    (mkdir(path, 0755) != 0 && errno != EEXIST)) {
 		path[0] = '\0';
 		return;
 	}

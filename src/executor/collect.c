@@ -81,7 +81,8 @@ collect_add(struct collect *c, const char *path, const char *file, bool link)
 		c->cap = c->cap != 0 ? 2 * c->cap : 16;
 		c->found = xreallocarray(c->found, c->cap, sizeof *c->found);
 	}
-	c->found[c->n++] = (struct found){ .path = xstrdup(path), .file = xstrdup(file), .output = c->output, .link = link };
+	c->found[c->n++] = (struct found){ .path = xstrdup(path), .file = xstrdup(file), .output = c->output,
+		.link = link };
 }
 
 /* The rest of path behind prefix and a slash, or NULL. */
@@ -152,8 +153,10 @@ collect_dir(struct collect *c, const char *path, const char *file, bool link, co
 			err = fault(c, path, "holds a path that is too long");
 		else if (!name_is_text(e->d_name))
 			err = fault(c, path, "holds a name that is not UTF-8");
-		snprintf(name, sizeof name, "%s%s%s", strcmp(path, ".") == 0 ? "" : path, strcmp(path, ".") == 0 ? "" : "/",
-		    e->d_name);
+		if (strcmp(path, ".") == 0)
+			snprintf(name, sizeof name, "%s", e->d_name);
+		else
+			snprintf(name, sizeof name, "%s/%s", path, e->d_name);
 		if (err == NULL)
 			err = collect_any(c, name, below, link, false, &self);
 	}

@@ -12,7 +12,8 @@
 struct exec_logs_spec {
 	struct loop *loop;		/* kept */
 	struct repo *repo;		/* kept */
-	const struct digest *object;	/* the exec is over: its log's object, zero when it is empty. NULL: it lives */
+	/* The exec is over: its log's object, zero when it is empty. NULL: it lives. */
+	const struct digest *object;
 	const char  *dir;		/* the attempt's; borrowed */
 	const char  *name;		/* of the file in it; static */
 	bool	     follow;		/* the source ends when the exec does */

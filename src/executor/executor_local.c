@@ -299,10 +299,12 @@ exec_local_inspect(struct exec *exec, exec_inspect_cb *cb, void *arg)
 }
 
 static struct op *
-exec_local_logs(struct exec *exec, enum exec_log log, bool follow, void (*cb)(struct source *, struct err *, void *), void *arg)
+exec_local_logs(struct exec *exec, enum exec_log log, bool follow, void (*cb)(struct source *, struct err *, void *),
+    void *arg)
 {
 	struct exec_local *e = local_of(exec);
-	struct exec_logs_spec spec = { .loop = e->executor->executor.loop, .repo = e->executor->repo, .follow = follow };
+	struct exec_logs_spec spec = { .loop = e->executor->executor.loop, .repo = e->executor->repo,
+		.follow = follow };
 	const struct exec_result *r = e->over && e->err == NULL ? &e->result : NULL;
 	char *dir = exec_dir(e);
 	struct op *op;

@@ -16,7 +16,8 @@ struct keeper_env {
 	struct ledger *ledger;
 	int	       dir;		/* keeper/ */
 	int	       req, aux;	/* the sockets that children receive from, one message each */
-	int	       late;		/* where a child leaves a report that nobody takes yet: name (LEDGER_NAME bytes), message */
+	/* where a child leaves a report that nobody takes yet: name (LEDGER_NAME bytes), message */
+	int	       late;
 	int	       out;		/* for sending reports */
 	bool	       isolate;
 	char	       cgroup[1024];	/* base of the slots' groups; empty: none */
@@ -32,10 +33,16 @@ void keeper_child_init(const struct keeper_env *);
 no_return void slot_main(const struct keeper_env *, unsigned slot);
 no_return void intern_main(const struct keeper_env *);
 
-/* Sends a report; what the receiver cannot take now is left to the keeper. pass_fd: -1, or travels along. Never waits for the receiver. */
+/*
+ * Sends a report; what the receiver cannot take now is left to the keeper. pass_fd: -1, or travels along. Never
+ * waits for the receiver.
+ */
 void keeper_report(const struct keeper_env *, const struct ledger_sub *, const struct report *, const void *result,
     size_t, int pass_fd);
-/* Tells everybody that an attempt is over. result: exec_result_mpk's bytes; key_fd: where a long manifest lies, or -1. */
+/*
+ * Tells everybody that an attempt is over. result: exec_result_mpk's bytes; key_fd: where a long manifest lies,
+ * or -1.
+ */
 void keeper_report_over(const struct keeper_env *, const struct ledger_sub *, unsigned nsubs, const struct digest *key,
     const struct exec_result *, int manifest);
 void keeper_refuse(const struct keeper_env *, const struct ledger_sub *, struct err *);	/* takes err */

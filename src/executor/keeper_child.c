@@ -119,6 +119,7 @@ child_of(struct keeper *k, pid_t pid)
 void
 keeper_reap(struct keeper *k)
 {
+	static const char *const names[] = { "slot worker", "intern helper", "database writer" };
 	struct keeper_child *c;
 	int status;
 	pid_t pid;
@@ -127,8 +128,7 @@ keeper_reap(struct keeper *k)
 		c = child_of(k, pid);
 		if (c == NULL)
 			continue;	/* what a dead worker's exec has left */
-		log_info("%s %d died (%s %d)", c->kind == CHILD_SLOT ? "slot worker" : c->kind == CHILD_INTERN ? "intern helper"
-		    : "database writer", (int)pid, WIFSIGNALED(status) ? "signal" : "status",
+		log_info("%s %d died (%s %d)", names[c->kind], (int)pid, WIFSIGNALED(status) ? "signal" : "status",
 		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		c->retry = host_mono() - c->born < CHILD_PAUSE ? host_mono() + CHILD_PAUSE : 0;
 		c->pid = 0;

@@ -11,10 +11,11 @@
  * and found dead; then everything outstanding is asked for again, which the claim makes harmless.
  */
 struct keeper_options {
-	const char	*program;	/* NULL: weir-keeper beside this program's file, else in the libexec directory */
+	/* NULL: weir-keeper beside this program's file, else in the libexec directory */
+	const char	*program;
 	const char	*scratch;	/* as root_open had it, or NULL */
 	struct resources resources;	/* of this host, for a keeper that has to be started; empty: detected */
-	double		 idle;		/* seconds without anything to do after which it leaves; 0: its default */
+	double		 idle;		/* seconds with nothing to do, then it leaves; 0: its default */
 	unsigned	 slots;		/* 0: its default */
 	bool		 no_isolation, no_cgroup;
 };
@@ -22,10 +23,12 @@ struct keeper_client;
 /* Keeps the root; copies the options (NULL: defaults). Connects when it is first needed. */
 struct keeper_client *keeper_client_new(struct loop *, const struct root *, const struct keeper_options *);
 void keeper_client_free(struct keeper_client *);	/* all calls were freed before. NULL is fine */
-void keeper_client_wake(struct keeper_client *);	/* have a keeper, also with nothing to ask of it: it runs the databases' writer */
+/* have a keeper, also with nothing to ask of it: it runs the databases' writer */
+void keeper_client_wake(struct keeper_client *);
 const struct root *keeper_client_root(const struct keeper_client *);
 struct loop *keeper_client_loop(const struct keeper_client *);
-pid_t keeper_client_pid(const struct keeper_client *);	/* of the keeper, while connected; else 0: for tests that kill it */
+/* of the keeper, while connected; else 0: for tests that kill it */
+pid_t keeper_client_pid(const struct keeper_client *);
 
 /*
  * One exec asked for. The callback gets each report as it comes (borrowed; it may take result out):
@@ -36,7 +39,8 @@ struct keeper_call;
 typedef void keeper_call_cb(struct report *, struct err *, void *arg);
 struct keeper_call *keeper_call_put(struct keeper_client *, const struct exec_config *, keeper_call_cb *, void *arg);
 /* Waits for whatever attempt of the key lives or is over; REFUSED with NOT_EXIST if there is none. */
-struct keeper_call *keeper_call_subscribe(struct keeper_client *, const struct digest *key, keeper_call_cb *, void *arg);
+struct keeper_call *keeper_call_subscribe(struct keeper_client *, const struct digest *key, keeper_call_cb *,
+    void *arg);
 void keeper_call_detach(struct keeper_call *);	/* ends it, if nobody else waits for it: DONE tells */
 void keeper_call_abandon(struct keeper_call *);	/* detaches and frees: no report comes any more */
 void keeper_call_free(struct keeper_call *);	/* lets go of it: the attempt goes on. NULL is fine */
@@ -50,7 +54,8 @@ struct keeper_attempt {
 	struct digest key, run;
 	unsigned attempt;
 	enum attempt_state state;
-	char	*ident, *cmd;	/* owned; cmd only when one key was asked for, its holes as arg/I/J and return/K below / */
+	/* owned; cmd only when one key was asked for, its holes as arg/I/J and return/K below / */
+	char	*ident, *cmd;
 	int64_t	 queued, started;
 };
 struct keeper_attempts {
@@ -58,7 +63,9 @@ struct keeper_attempts {
 	size_t n;
 };
 void keeper_attempts_release(struct keeper_attempts *);
-typedef void keeper_ask_cb(struct keeper_attempts *, struct err *, void *arg);	/* its parts become the callback's */
-struct op *keeper_ask(struct keeper_client *, const struct digest *key, keeper_ask_cb *, void *arg);	/* key NULL: all */
+/* The parts become the callback's. */
+typedef void keeper_ask_cb(struct keeper_attempts *, struct err *, void *arg);
+/* key NULL: all */
+struct op *keeper_ask(struct keeper_client *, const struct digest *key, keeper_ask_cb *, void *arg);
 
 #endif

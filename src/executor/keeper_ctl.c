@@ -406,7 +406,10 @@ keeper_conn_read(struct keeper *k, struct conn *c)
 	}
 }
 
-/* Gone when its process is, or when it has closed its connection. Its socket's name goes with it, if nobody listens there. */
+/*
+ * Gone when its process is, or when it has closed its connection. Its socket's name goes with it, if nobody
+ * listens there.
+ */
 static void
 controller_gone(struct controller *c)
 {

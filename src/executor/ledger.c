@@ -253,7 +253,8 @@ ledger_could_fit(struct ledger *l, const struct resources *need)
 }
 
 void
-ledger_open(struct ledger *l, unsigned slot, const struct exec_config *c, unsigned attempt, const struct ledger_sub *sub)
+ledger_open(struct ledger *l, unsigned slot, const struct exec_config *c, unsigned attempt,
+    const struct ledger_sub *sub)
 {
 	struct ledger_row *r = &l->page->rows[slot];
 

@@ -33,7 +33,8 @@ struct ledger_sub {			/* who is told: a reply socket's name in keeper/, and the 
 	uint64_t id;
 	bool	 attached;	/* came to an attempt that was there */
 };
-enum ledger_kill { LEDGER_LIVE, LEDGER_KILLED, LEDGER_RETAIN, LEDGER_MEMORY };	/* why it must end; the first one stands */
+/* why it must end; the first one stands */
+enum ledger_kill { LEDGER_LIVE, LEDGER_KILLED, LEDGER_RETAIN, LEDGER_MEMORY };
 
 struct ledger_row {
 	uint32_t used;
@@ -54,7 +55,8 @@ struct ledger_row {
 
 struct ledger;
 /* Makes keeper's ledger anew at path (the caller holds keeper/lock). totals is borrowed. */
-must_check struct err *ledger_create(const char *path, const struct resources *totals, unsigned nslots, struct ledger **);
+must_check struct err *ledger_create(const char *path, const struct resources *totals, unsigned nslots,
+    struct ledger **);
 /* What the keeper before has left at path, to be looked at. INVALID if it is no ledger of this version. */
 must_check struct err *ledger_open_old(const char *path, struct ledger **);
 void ledger_free(struct ledger *);	/* unmaps; NULL is fine */
@@ -66,9 +68,11 @@ struct ledger_row *ledger_row(struct ledger *, unsigned slot);	/* borrowed; read
 /* All that follow take the lock themselves. */
 /* NULL if the host can ever give this much, else RESOURCES_EXHAUSTED that names what is short. */
 must_check struct err *ledger_could_fit(struct ledger *, const struct resources *);
-void ledger_open(struct ledger *, unsigned slot, const struct exec_config *, unsigned attempt, const struct ledger_sub *);
+void ledger_open(struct ledger *, unsigned slot, const struct exec_config *, unsigned attempt,
+    const struct ledger_sub *);
 /* Enters the resources; waits for its turn. waits is called once if there is anything to wait for. Returns why not. */
-enum ledger_kill ledger_admit(struct ledger *, unsigned slot, const struct resources *, void (*waits)(void *), void *arg);
+enum ledger_kill ledger_admit(struct ledger *, unsigned slot, const struct resources *, void (*waits)(void *),
+    void *arg);
 void ledger_state(struct ledger *, unsigned slot, enum attempt_state);
 /* The attempt's last process is gone: gives the amounts back. From now on no kill reaches it; says which one did. */
 enum ledger_kill ledger_leave(struct ledger *, unsigned slot);
@@ -77,7 +81,8 @@ unsigned ledger_close(struct ledger *, unsigned slot, struct ledger_sub out[LEDG
 /* The slot of a living attempt (copied to row unless NULL), or -1. */
 int  ledger_find(struct ledger *, const struct digest *key, unsigned attempt, struct ledger_row *row);
 /* Adds one who is told; false when it does not live any more or has too many. */
-bool ledger_subscribe(struct ledger *, unsigned slot, const struct digest *key, unsigned attempt, const struct ledger_sub *);
+bool ledger_subscribe(struct ledger *, unsigned slot, const struct digest *key, unsigned attempt,
+    const struct ledger_sub *);
 /* Asks for the end of what lives in the slot, and wakes who waits. */
 void ledger_kill(struct ledger *, unsigned slot, enum ledger_kill);
 void ledger_spawned(struct ledger *, unsigned slot, pid_t command, int64_t started, bool watched);

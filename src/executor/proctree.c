@@ -46,8 +46,8 @@ proc_read(pid_t pid, struct proc *out)
 	text[n] = '\0';
 	p = strrchr(text, ')');
 	if (p == NULL ||
-	    sscanf(p + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %*u %*u %llu", &state,
-		&parent, &rss) < 2)
+	    sscanf(p + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %*u %*u %llu",
+		&state, &parent, &rss) < 2)
 		return false;
 	*out = (struct proc){ .pid = pid, .parent = parent, .rss_pages = rss, .dead = state == 'Z' || state == 'X' };
 	return true;

@@ -302,7 +302,8 @@ decode_holes(struct arena *a, const msgpack_object *o, struct exec_config *c)
 		if (!is_array(&o->via.array.ptr[i], 3))
 			return bad("a hole is not a list of three");
 		f = o->via.array.ptr[i].via.array.ptr;
-		if (f[0].type != MSGPACK_OBJECT_BOOLEAN || !object_u32(&f[1], &h[i].index) || !object_u32(&f[2], &h[i].n))
+		if (f[0].type != MSGPACK_OBJECT_BOOLEAN || !object_u32(&f[1], &h[i].index) ||
+		    !object_u32(&f[2], &h[i].n))
 			return bad("a hole has no kind, index or count");
 		h[i].output = f[0].via.boolean;
 		if (h[i].output && h[i].index >= c->noutputs)

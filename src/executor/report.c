@@ -56,8 +56,8 @@ keeper_report(const struct keeper_env *env, const struct ledger_sub *to, const s
 }
 
 void
-keeper_report_over(const struct keeper_env *env, const struct ledger_sub *subs, unsigned nsubs, const struct digest *key,
-    const struct exec_result *result, int manifest)
+keeper_report_over(const struct keeper_env *env, const struct ledger_sub *subs, unsigned nsubs,
+    const struct digest *key, const struct exec_result *result, int manifest)
 {
 	struct report r = { .kind = REPORT_DONE, .key = *key, .attempt = result->attempt, .state = result->state };
 	struct buf bytes = BUF_INIT;

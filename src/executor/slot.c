@@ -123,7 +123,8 @@ slot_collect(struct slot *s)
 {
 	struct err *err;
 
-	err = collect_outputs(s->env->objects, s->rt.keeper, s->rt.work, s->rt.seen, &s->req.config, &s->result.fileset);
+	err = collect_outputs(s->env->objects, s->rt.keeper, s->rt.work, s->rt.seen, &s->req.config,
+	    &s->result.fileset);
 	if (err == NULL)
 		s->result.state = ATTEMPT_OK;
 	else if (err_is(err, ERR_EXEC))

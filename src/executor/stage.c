@@ -47,7 +47,8 @@ origin_import(const char *objects, const struct exec_input *in)
 	int fd = open(in->origin, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? changed(in->origin) : err_errno(errno, "open", "%s", in->origin);
+		return errno == ENOENT || errno == ENOTDIR ? changed(in->origin)
+							   : err_errno(errno, "open", "%s", in->origin);
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != in->file.size) {
 		close(fd);
 		return changed(in->origin);
@@ -234,7 +235,8 @@ object_changed(const char *objects, const struct exec_input *in, int arg, const 
 	err = sha256_fd(fd, object, &now, &size);
 	same = err == NULL && digest_equal(&now, &in->file.id);
 	err_free(err);
-	if (same)	/* a copy may have been written to, or the link replaced: then the input was not left alone either */
+	/* a copy may have been written to, or the link replaced: then the input was not left alone either */
+	if (same)
 		same = fstatat(arg, in->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_inode(&st, &mark->st);
 	else
 		objects_quarantine(objects, &in->file.id);

@@ -17,7 +17,8 @@ struct world {
 	struct executor *executor;
 	unsigned     next;	/* for keys */
 };
-void world_open(struct world *, const struct keeper_options *);	/* NULL: 2 slots' worth of a host, isolated if possible */
+/* NULL: 2 slots' worth of a host, isolated if possible */
+void world_open(struct world *, const struct keeper_options *);
 void world_connect(struct world *);	/* client, repository and executor over loop, root and options */
 void world_close(struct world *);	/* ends the keeper, too */
 /* Another controller on the same root: its own client and executor on the same loop. */
