@@ -353,8 +353,11 @@ step_committed(struct do_op *d)
 	struct runner *r = d->r;
 
 	crash_point("run-after-snapshot");
-	if (d->fatal == NULL && r->events.transition != NULL)
-		r->events.transition(r, r->events.arg);
+	if (d->fatal == NULL) {
+		r->told = r->snapshot;
+		if (r->events.transition != NULL)
+			r->events.transition(r, r->events.arg);
+	}
 	to(d, d->again && d->fatal == NULL ? D_ENTER : D_SETTLE);
 	d->again = false;
 }
@@ -387,7 +390,7 @@ step_enter(struct do_op *d)
 		r->cause = NULL;
 		return;
 	}
-	if (r->snapshot > journal_durable_seq(r->controller->journal)) {	/* of a Do that was cancelled */
+	if (r->told != r->snapshot) {	/* a Do was cancelled, or the journal broke: it may be durable, or not yet */
 		d->again = true;
 		wait_durable(d, r->snapshot, D_COMMITTING);
 		return;

@@ -94,7 +94,7 @@ journal_advance(struct op *op)
 {
 	struct journal *j = op_owner(op, struct journal, op);
 
-	if (j->held || TAILQ_EMPTY(&j->waiters)) {
+	if (j->held || j->durable == j->nrecords) {
 		j->turns = 0;
 		return;
 	}
@@ -215,6 +215,7 @@ journal_append(struct journal *j, const void *p, size_t len)
 {
 	j->records = xreallocarray(j->records, j->nrecords + 1, sizeof *j->records);
 	j->records[j->nrecords++] = (struct fake_record){ xmemdup(p, len), len };
+	op_wake(&j->op);
 	return j->nrecords;
 }
 

@@ -8,7 +8,7 @@
 /*
  * A journal without a process, for a virtual clock. It takes the place of loop/journal.c at link time: a
  * program that has fake_journal.c among its sources gets these functions and not those of the library.
- * What is appended becomes durable, all of it at once, some turns after somebody began to wait for it.
+ * What is appended becomes durable some turns later, all of it at once.
  * With a folder it is written there as a real journal would be, under the folder's lock.
  */
 struct journal *fake_journal_new(struct loop *, const char *dir);	/* copies dir; NULL: memory only */

@@ -60,14 +60,16 @@ world_end(struct world *w)
 	repo_free(w->repo);
 	err_free(w->err);
 	buf_release(&w->told);
+	for (size_t i = 0; i < w->nhistory; i++)
+		free(w->history[i].payload);
+	free(w->history);
 	param_set_release(&w->params);
-	if (!w->loop_is_ours)
-		return;
 	if (loop_nlive(w->loop) > 0) {
 		loop_report_live(w->loop);
 		fail_msg("the loop is not empty");
 	}
-	loop_free(w->loop);
+	if (w->loop_is_ours)
+		loop_free(w->loop);
 	clock_virtual_free(w->clock);
 }
 
@@ -98,7 +100,10 @@ transition_cb(struct runner *r, void *arg)
 static void
 waiting_cb(struct runner *r unused_arg, const char *what, void *arg)
 {
-	buf_addf(&((struct world *)arg)->told, "waiting for %s\n", what);
+	struct world *w = arg;
+
+	if (strstr(buf_str(&w->told), "waiting") == NULL)
+		buf_addf(&w->told, "waiting for %s\n", what);
 }
 
 struct runner_args
@@ -253,34 +258,52 @@ world_puts(const struct world *w, const char *ident)
 	return found;
 }
 
-/* A snapshot of what is durable, as a reader would have it. */
+static void
+keep_record(struct world *w, const struct fake_record *rec)
+{
+	struct run_record *r;
+	struct mpk_doc doc;
+
+	w->history = xreallocarray(w->history, w->nhistory + 1, sizeof *w->history);
+	r = &w->history[w->nhistory++];
+	*r = (struct run_record){ .payload = xmemdup(rec->p, rec->len), .len = rec->len };
+	assert_ok(mpk_parse(&doc, r->payload, r->len));
+	assert_ok(record_head(mpk_root(&doc), &r->head));
+	mpk_doc_release(&doc);
+}
+
+static void
+newest_state(const struct world *w, struct run_state *s)
+{
+	struct mpk_doc doc;
+
+	state_init(s);
+	for (size_t i = w->nhistory; i-- > 0;) {
+		if (w->history[i].head.kind != REC_SNAPSHOT)
+			continue;
+		assert_ok(mpk_parse(&doc, w->history[i].payload, w->history[i].len));
+		assert_ok(record_as_state(mpk_root(&doc), s));
+		mpk_doc_release(&doc);
+		return;
+	}
+}
+
 struct runner_args
 world_restart(struct world *w, struct run_state *s)
 {
 	size_t n, durable = journal_durable_seq(w->c.journal);
 	const struct fake_record *rec = fake_journal_records(w->c.journal, &n);
-	struct run_record *records = xcalloc(n + 1, sizeof *records);
 	struct runner_args a = world_args(w, s);
-	struct mpk_doc doc;
-	struct run_state newest;
 
-	state_init(s);
-	for (size_t i = 0; i < durable; i++) {
-		records[i] = (struct run_record){ .payload = (char *)rec[i].p, .len = rec[i].len };
-		assert_ok(mpk_parse(&doc, rec[i].p, rec[i].len));
-		assert_ok(record_head(mpk_root(&doc), &records[i].head));
-		if (records[i].head.kind == REC_SNAPSHOT) {
-			assert_ok(record_as_state(mpk_root(&doc), &newest));
-			state_release(s);
-			*s = newest;
-		}
-		a.n = records[i].head.n;
-		a.epoch = records[i].head.epoch + 1;
-		mpk_doc_release(&doc);
+	for (size_t i = 0; i < durable; i++)
+		keep_record(w, &rec[i]);
+	newest_state(w, s);
+	if (w->nhistory > 0) {
+		a.n = w->history[w->nhistory - 1].head.n;
+		a.epoch = w->history[w->nhistory - 1].head.epoch + 1;
 	}
-	a.known = run_knowledge_new(&s->ID, records, durable);
+	a.known = run_knowledge_new(&s->ID, w->history, w->nhistory);
 	a.cause = "resumed";
-	free(records);
 	op_cancel(&w->op);
 	runner_free(w->runner);
 	w->runner = NULL;

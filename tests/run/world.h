@@ -35,14 +35,16 @@ struct world {
 	struct op	*op;
 	bool		 done, more;	/* the operation's callback came */
 	struct err	*err;
-	struct buf	 told;		/* the runner's events, a line each */
+	struct buf	 told;		/* the runner's transitions, a line each, and that it waits, once */
+	struct run_record *history;	/* of the journals before this one; owned */
+	size_t		 nhistory;
 	int		 interrupt_at;	/* the transition in which to interrupt; 0: none */
 };
 
 struct program *world_program(const char *text);	/* gives; its file is t.rf */
 
 void world_begin(struct world *, struct loop *, struct program *, const char *journal);	/* loop NULL: its own */
-void world_end(struct world *);			/* everything must be gone, and the loop empty if it is its own */
+void world_end(struct world *);			/* cancels what is under way; the loop must be empty then */
 void world_state(struct run_state *);		/* a new run's */
 struct runner_args world_args(struct world *, struct run_state *);
 void world_runner(struct world *, const struct runner_args *);
