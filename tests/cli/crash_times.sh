@@ -31,6 +31,19 @@ begin() {
 	run=$!
 }
 
+# child_of PID NAME: its child of that name. Where the kernel does not tell whose children are whose, by a longer search.
+child_of() {
+	local pid
+	[ -e "/proc/$$/task/$$/children" ] || { pid_of "$2"; return; }
+	for pid in $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+		if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]; then
+			echo "$pid"
+			return 0
+		fi
+	done
+	return 1
+}
+
 # kill_at SECONDS PROCESS: at that time of the run. The time of the kill is left in the file at; there is none when there
 # was nobody to be killed.
 kill_at() {
@@ -38,6 +51,7 @@ kill_at() {
 	sleep "$1"
 	case $2 in
 	run) pid=$run ;;
+	weir-journal) pid=$(child_of $run "$2") || return 0 ;;
 	*) pid=$(pid_of "$2") || return 0 ;;
 	esac
 	if kill -9 "$pid" 2>/dev/null; then
@@ -102,7 +116,7 @@ spread() {
 	done
 	test_case "most kills of $who met it alive" "
 		n=\$(find \"\$T\"/round-*/killed | wc -l)
-		[ \$n -ge $((count * 6 / 10)) ] || fail only \$n
+		[ \$n -ge $((count / 2)) ] || fail only \$n
 	"
 	[ $test_failed != 0 ] || { chmod -R u+w "$T"/round-* && rm -rf "$T"/round-*; }
 }
