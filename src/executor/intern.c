@@ -30,6 +30,7 @@
 
 struct helper {
 	const struct keeper_env *env;
+	unsigned	  hand;
 	struct memo	 *memo;
 	struct db_client *db;		/* for what the memo shall learn */
 	struct buf	  message;
@@ -231,6 +232,7 @@ intern_run(struct helper *h, const struct request *req)
 	r.usage.wall_ns = host_mono() - begin;
 	crash_point("keeper-interned");
 	keeper_report_over(h->env, &req->from, 1, &req->config.key, &r, -1);
+	ledger_hold(h->env->ledger, h->hand, NULL);
 	exec_result_release(&r);
 	/* Only now: what the memo could not learn costs one more reading, and nobody waits for it. */
 	err_free(db_client_flush(h->db, MEMO_WAIT_MS));
@@ -243,19 +245,21 @@ intern_take(struct helper *h)
 	struct err *err;
 
 	err = request_decode(h->message.p, h->message.len, &req);
+	ledger_hold(h->env->ledger, h->hand, &req.from);
 	if (err == NULL && req.config.type != EXEC_INTERN)
 		err = err_msg(ERR_INVALID, "bad request: this socket takes interns");
 	if (err != NULL)
 		keeper_refuse(h->env, &req.from, err);
 	else
 		intern_run(h, &req);
+	ledger_hold(h->env->ledger, h->hand, NULL);
 	request_release(&req);
 }
 
 void
-intern_main(const struct keeper_env *env)
+intern_main(const struct keeper_env *env, unsigned hand)
 {
-	struct helper h = { .env = env };
+	struct helper h = { .env = env, .hand = hand };
 	int passed;
 
 	keeper_child_init(env);

@@ -31,7 +31,7 @@ struct keeper_env {
 /* First thing in a child: dies with the keeper, is a subreaper. */
 void keeper_child_init(const struct keeper_env *);
 no_return void slot_main(const struct keeper_env *, unsigned slot);
-no_return void intern_main(const struct keeper_env *);
+no_return void intern_main(const struct keeper_env *, unsigned hand);
 
 /*
  * Sends a report; what the receiver cannot take now is left to the keeper. pass_fd: -1, or travels along. Never

@@ -231,26 +231,23 @@ calls_report(struct keeper_client *c, struct report *r)
 }
 
 /*
- * A worker died with, perhaps, a request in its hand that it had not answered. Sent twice is harmless: the
- * second finds the attempt of the first. An intern has no attempt, so also one that was taken may be lost.
+ * A child died with this request in its hand. Only this one: what still waits in the socket must not be sent
+ * twice, because the second could come when the first is over, taken in and forgotten.
  */
 void
 calls_again(struct keeper_client *c, const msgpack_object *o)
 {
-	struct channel *ch;
-	struct keeper_call *call, *next;
-	bool interns = false;
+	struct keeper_call *call;
+	uint64_t id = 0;
 
-	mpk_get_bool(o, "interns", &interns);
-	ch = interns ? &c->interns : &c->commands;
-	HASH_ITER(hh, c->calls, call, next) {
-		if (call->channel != ch || !(call->state == CALL_SENT || (interns && call->state == CALL_TAKEN)))
-			continue;
-		ch->untaken -= call->state == CALL_SENT;
-		call->state = CALL_QUEUED;
-		TAILQ_INSERT_TAIL(&ch->queue, call, queue);
-	}
-	channel_flush(c, ch);
+	mpk_get_u64(o, "id", &id);
+	call = call_find(c, id);
+	if (call == NULL || call->channel == NULL || call->state == CALL_QUEUED)
+		return;
+	call->channel->untaken -= call->state == CALL_SENT;
+	call->state = CALL_QUEUED;
+	TAILQ_INSERT_HEAD(&call->channel->queue, call, queue);
+	channel_flush(c, call->channel);
 }
 
 struct err *

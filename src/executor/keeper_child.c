@@ -54,6 +54,13 @@ child_close(struct keeper *k, enum child_kind kind)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Of a slot worker, or of an intern helper, which stand behind them. */
+static unsigned
+child_hand(const struct keeper *k, const struct keeper_child *c)
+{
+	return c->kind == CHILD_SLOT ? c->slot : LEDGER_SLOTS + (c->slot - ledger_nslots(k->env.ledger));
+}
+
 static void
 child_start(struct keeper *k, struct keeper_child *c)
 {
@@ -68,7 +75,7 @@ child_start(struct keeper *k, struct keeper_child *c)
 		if (c->kind == CHILD_SLOT)
 			slot_main(&k->env, c->slot);
 		if (c->kind == CHILD_INTERN)
-			intern_main(&k->env);
+			intern_main(&k->env, child_hand(k, c));
 		close(lifeline[1]);
 		_exit(db_writer_main(&k->root, lifeline[0]));
 	}
@@ -120,6 +127,7 @@ void
 keeper_reap(struct keeper *k)
 {
 	static const char *const names[] = { "slot worker", "intern helper", "database writer" };
+	struct ledger_sub held;
 	struct keeper_child *c;
 	int status;
 	pid_t pid;
@@ -133,8 +141,8 @@ keeper_reap(struct keeper *k)
 		c->retry = host_mono() - c->born < CHILD_PAUSE ? host_mono() + CHILD_PAUSE : 0;
 		c->pid = 0;
 		c->draining = c->kind == CHILD_SLOT;
-		if (c->kind != CHILD_DB)
-			keeper_say_again(k, c->kind == CHILD_INTERN);
+		if (c->kind != CHILD_DB && ledger_held(k->env.ledger, child_hand(k, c), &held))
+			keeper_say_again(k, &held);
 	}
 }
 

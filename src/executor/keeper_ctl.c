@@ -58,7 +58,7 @@ keeper_conn_write(struct conn *c)
 }
 
 void
-keeper_say_again(struct keeper *k, bool interns)
+keeper_say_again(struct keeper *k, const struct ledger_sub *sub)
 {
 	struct buf b = BUF_INIT;
 	struct conn *c;
@@ -67,9 +67,9 @@ keeper_say_again(struct keeper *k, bool interns)
 	mpk_w_init(&w, &b);
 	mpk_map(&w, 2);
 	mpk_key(&w, "r"), mpk_str(&w, "again");
-	mpk_key(&w, "interns"), mpk_bool(&w, interns);
+	mpk_key(&w, "id"), mpk_u64(&w, sub->id);
 	TAILQ_FOREACH(c, &k->conns, link) {
-		if (c->who != NULL)
+		if (c->who != NULL && strncmp(c->who->name, sub->name, sizeof c->who->name) == 0)
 			conn_send(c, &b, -1);
 	}
 	buf_release(&b);

@@ -93,8 +93,8 @@ void keeper_press(struct keeper *);		/* attempts that must end: TERM, then KILL;
 bool keeper_is_pressed(const struct keeper *);	/* look again soon */
 void keeper_sweep(struct keeper *);		/* at birth: what the keeper before has left */
 
-/* A worker died, perhaps with a request in its hand: what was sent and not answered must be sent again. */
-void keeper_say_again(struct keeper *, bool interns);
+/* A child died with this request in its hand: whoever sent it must send it again, and nothing else. */
+void keeper_say_again(struct keeper *, const struct ledger_sub *);
 void keeper_accept(struct keeper *);
 void keeper_conn_read(struct keeper *, struct conn *);
 void keeper_conn_write(struct conn *);

@@ -23,7 +23,7 @@
  * counter, not a pthread condition, because a waiter that is killed inside pthread_cond_wait can make
  * the next broadcast wait for it for ever.
  */
-#define LEDGER_MAGIC   UINT64_C(0x316c726965770001)	/* also the layout's version */
+#define LEDGER_MAGIC   UINT64_C(0x316c726965770002)	/* also the layout's version */
 #define LEDGER_EPSILON 1e-6				/* sums of fractions of a core */
 
 struct ledger_page {
@@ -35,6 +35,7 @@ struct ledger_page {
 	double		     disk;
 	struct ledger_amount totals;
 	struct ledger_row    rows[LEDGER_SLOTS];
+	struct ledger_sub    hands[LEDGER_HANDS];	/* an empty name: an empty hand */
 };
 struct ledger {
 	struct ledger_page *page;	/* mapped */
@@ -274,7 +275,33 @@ ledger_open(struct ledger *l, unsigned slot, const struct exec_config *c, unsign
 	strncpy(r->ident, c->ident != NULL ? c->ident : "", sizeof r->ident - 1);
 	r->ident[sizeof r->ident - 1] = '\0';
 	r->used = 1;
+	l->page->hands[slot].name[0] = '\0';
 	ledger_unlock(l);
+}
+
+void
+ledger_hold(struct ledger *l, unsigned hand, const struct ledger_sub *sub)
+{
+	struct ledger_sub *h = &l->page->hands[hand];
+
+	ledger_lock(l);
+	if (sub != NULL)
+		*h = *sub;
+	else
+		h->name[0] = '\0';
+	ledger_unlock(l);
+}
+
+bool
+ledger_held(struct ledger *l, unsigned hand, struct ledger_sub *out)
+{
+	struct ledger_sub *h = &l->page->hands[hand];
+
+	ledger_lock(l);
+	*out = *h;
+	h->name[0] = '\0';
+	ledger_unlock(l);
+	return out->name[0] != '\0';
 }
 
 enum ledger_kill

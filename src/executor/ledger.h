@@ -53,6 +53,12 @@ struct ledger_row {
 	char	 ident[LEDGER_IDENT];
 };
 
+/*
+ * A request in the hand of a child, of which nobody else knows: not answered, and no row yet. Slot workers have their
+ * slot's hand, intern helpers those behind.
+ */
+#define LEDGER_HANDS (LEDGER_SLOTS + 8)
+
 struct ledger;
 /* Makes keeper's ledger anew at path (the caller holds keeper/lock). totals is borrowed. */
 must_check struct err *ledger_create(const char *path, const struct resources *totals, unsigned nslots,
@@ -68,8 +74,11 @@ struct ledger_row *ledger_row(struct ledger *, unsigned slot);	/* borrowed; read
 /* All that follow take the lock themselves. */
 /* NULL if the host can ever give this much, else RESOURCES_EXHAUSTED that names what is short. */
 must_check struct err *ledger_could_fit(struct ledger *, const struct resources *);
+/* Empties the slot's hand: from now on whoever waits is in the row. */
 void ledger_open(struct ledger *, unsigned slot, const struct exec_config *, unsigned attempt,
     const struct ledger_sub *);
+void ledger_hold(struct ledger *, unsigned hand, const struct ledger_sub *);	/* NULL: it is answered */
+bool ledger_held(struct ledger *, unsigned hand, struct ledger_sub *);	/* takes it; false: the hand is empty */
 /* Enters the resources; waits for its turn. waits is called once if there is anything to wait for. Returns why not. */
 enum ledger_kill ledger_admit(struct ledger *, unsigned slot, const struct resources *, void (*waits)(void *),
     void *arg);

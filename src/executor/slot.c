@@ -397,6 +397,8 @@ slot_take(struct slot *s, const struct buf *message)
 	s->key_fd = s->dir = -1;
 	s->told = false;
 	err = request_decode(message->p, message->len, &s->req);
+	ledger_hold(s->env->ledger, s->n, &s->req.from);
+	crash_point("keeper-request-held");
 	if (err == NULL && s->req.config.type != EXEC_COMMAND)
 		err = err_msg(ERR_INVALID, "bad request: this socket takes commands");
 	if (err == NULL)
@@ -411,6 +413,7 @@ slot_take(struct slot *s, const struct buf *message)
 		keeper_refuse(s->env, &s->req.from, err);
 	else
 		slot_answer(s, &found);
+	ledger_hold(s->env->ledger, s->n, NULL);
 	if (s->key_fd >= 0)
 		close(s->key_fd);
 	request_release(&s->req);

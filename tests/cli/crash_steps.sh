@@ -29,6 +29,7 @@ step journal-before-sync:3 journal --no-cache
 step journal-after-sync:2 journal --no-cache
 step journal-before-ack:4 journal --no-cache
 # A slot worker before the command: the command is started once all the same.
+step keeper-request-held:2 before --no-cache
 step keeper-attempt-created:2 before --no-cache
 step keeper-staged:2 before --no-cache
 step keeper-before-spawn:2 before --no-cache
