@@ -151,12 +151,13 @@ runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool wan
 	if (err != NULL)
 		return err;
 	r->bash = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/usr/bin/bash";
-	r->null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (r->null < 0)
-		return err_errno(errno, "open", "/dev/null");
 	cgroup_open(cgroup_base, slot, &r->cgroup);
 	umask(022);
 	*why = want_isolation ? isolate(r) : "it was not asked for";
+	/* Behind isolation: a file of the mounts before it has another name for who is in a chroot. */
+	r->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (r->null < 0)
+		return err_errno(errno, "open", "/dev/null");
 	r->seen = xstrdup(RUNTIME_SEEN);
 	runtime_clear(r);	/* of a worker that died here */
 	return NULL;

@@ -105,29 +105,26 @@ test_cleanup() {
 	done
 }
 
+# What follows starts no program but grep: who looks for a process in order to kill it has no time to lose.
+
 # test_processes PREFIX: processes whose root begins so. The subshells of this very script carry the root too.
 test_processes() {
-	local f pid
+	local f pid own
+	own=$(comm_of $$)
 	for f in $(grep -lzsF "WEIR_ROOT=$1" /proc/[0-9]*/environ); do
 		pid=${f#/proc/}
 		pid=${pid%/environ}
-		if [ "$pid" != $$ ] && ! is_ours "$pid"; then
+		if [ "$pid" != $$ ] && [ "$(comm_of "$pid")" != "$own" ]; then
 			echo "$pid"
 		fi
 	done
-}
-
-# Whether this script is, or has started, the bash process PID: a subshell.
-is_ours() {
-	[ "$(cat "/proc/$1/comm" 2>/dev/null)" = "$(cat /proc/$$/comm)" ]
 }
 
 # pid_of NAME: the process of that name on the root; of a family the oldest member.
 pid_of() {
 	local pid
 	for pid in $(test_processes "$WEIR_ROOT"); do
-		if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] &&
-		    [ "$(cat "/proc/$(parent_of "$pid")/comm" 2>/dev/null)" != "$1" ]; then
+		if [ "$(comm_of "$pid")" = "$1" ] && [ "$(comm_of "$(parent_of "$pid")")" != "$1" ]; then
 			echo "$pid"
 			return 0
 		fi
@@ -135,8 +132,18 @@ pid_of() {
 	return 1
 }
 
+comm_of() {
+	local comm
+	{ read -r comm <"/proc/$1/comm"; } 2>/dev/null
+	echo "${comm-}"
+}
+
 parent_of() {
-	awk '$1 == "PPid:" { print $2 }' "/proc/$1/status" 2>/dev/null
+	local stat
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return
+	# The name stands in brackets and may hold anything; the state follows it, then the parent.
+	set -- ${stat##*) }
+	echo "$2"
 }
 
 # --- what a body may call
