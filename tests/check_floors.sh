@@ -17,7 +17,7 @@ cluster
 sched
 eval lang
 run
-serve
+serve sim
 cmd'
 
 REACTOR_ONLY='^(event2/|event\.h|evhttp\.h|evdns\.h|curl/|http_parser\.h)'

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "sim/command.h"
+#include "sim/disk.h"
+#include "sim/naive.h"
+#include "sim/play_priv.h"
+#include "sim/store.h"
+#include "sim/watch.h"
+
+/* What a scenario can do to its world. */
+
+/* `c2`, or a run: its controller. NULL: it is gone. */
+static struct ctl *
+ctl_named(struct play *p, const char *name)
+{
+	struct play_run *r;
+
+	if (name[0] == 'c' && name[1] >= '1' && name[1] <= '9')
+		return ctl_find(p->world, (unsigned)atoi(name + 1));
+	r = play_run_find(p, name);
+	if (!r) {
+		play_bad(p, "%s is neither a controller nor a run", name);
+		return NULL;
+	}
+	return r->run.ctl && !r->run.ctl->dead ? r->run.ctl : NULL;
+}
+
+static struct host *
+host_named(struct play *p, const struct words *w, size_t at)
+{
+	struct host *h;
+
+	if (w->n <= at)
+		return play_host(p);
+	h = host_find(p->world, (unsigned)atoi(w->v[w->n - 1]));
+	if (!h)
+		play_bad(p, "there is no host %s", w->v[w->n - 1]);
+	return h;
+}
+
+bool
+action_is_kill(const struct words *w)
+{
+	return w->n >= 2 && strcmp(w->v[0], "kill") == 0;
+}
+
+/* A power cut, but for what lies on disks. */
+static void
+kill_everything(struct play *p)
+{
+	struct ctl *c;
+	struct host *h;
+
+	TAILQ_FOREACH(c, &p->world->ctls, link)
+		ctl_kill(c);
+	TAILQ_FOREACH(c, &p->world->ctls, link)
+		sim_journal_kill(c->journal);
+	TAILQ_FOREACH(h, &p->world->hosts, link)
+		host_kill_keeper(h);
+	db_kill_writer(p->world->db);
+}
+
+/* The journal of a run outlives its controller for a moment: the newest controller's that had it. */
+static void
+kill_journal(struct play *p, const char *name)
+{
+	struct ctl *c = ctl_named(p, name);
+
+	if (!c && !p->bad)
+		c = TAILQ_LAST(&p->world->ctls, ctls);
+	if (!c)
+		return;
+	world_say(p->world, "the journal process of c%u is killed", ctl_number(c));
+	sim_journal_kill(c->journal);
+}
+
+static void
+do_kill(struct play *p, const struct words *w)
+{
+	struct ctl *c;
+	struct host *h;
+
+	p->deaths++;
+	if (strcmp(w->v[1], "everything") == 0) {
+		kill_everything(p);
+	} else if (strcmp(w->v[1], "keeper") == 0) {
+		if ((h = host_named(p, w, 2)) != NULL)
+			host_kill_keeper(h);
+	} else if (strcmp(w->v[1], "worker") == 0) {
+		host_kill_worker(play_host(p), w->n > 2 ? strtoull(w->v[2], NULL, 10) : 0);
+	} else if (strcmp(w->v[1], "writer") == 0) {
+		db_kill_writer(p->world->db);
+	} else if (strcmp(w->v[1], "journal") == 0 && w->n == 4) {
+		kill_journal(p, w->v[3]);
+	} else if ((c = ctl_named(p, w->v[1])) != NULL) {
+		ctl_kill(c);
+	}
+}
+
+/* fill|free disk, fill|free journal of RUN, fill|free cache */
+static void
+do_fill(struct play *p, const struct words *w, bool full)
+{
+	struct ctl *c;
+
+	world_say(p->world, "%s", full ? "a disk is full" : "a disk has room again");
+	if (w->n >= 2 && strcmp(w->v[1], "disk") == 0)
+		host_fill(play_host(p), full);
+	else if (w->n >= 2 && strcmp(w->v[1], "cache") == 0)
+		db_refuse(p->world->db, full);
+	else if (w->n == 4 && strcmp(w->v[1], "journal") == 0) {
+		if ((c = ctl_named(p, w->v[3])) != NULL)
+			sim_journal_fill(c->journal, full);
+	} else
+		play_bad(p, "fill or free what? disk, cache, or journal of RUN");
+}
+
+static void
+do_clock(struct play *p, const struct words *w)
+{
+	const char *s = w->n == 2 ? w->v[1] : "";
+	int64_t ns;
+
+	if ((*s != '+' && *s != '-') || !duration_parse(s + 1, &ns)) {
+		play_bad(p, "clock +DURATION or clock -DURATION");
+		return;
+	}
+	world_say(p->world, "the clock is set: %s", s);
+	p->world->clock.wall += *s == '+' ? ns : -ns;
+}
+
+static void
+do_stall(struct play *p, const struct words *w)
+{
+	struct ctl *c = w->n == 3 ? ctl_named(p, w->v[1]) : NULL;
+	int64_t ns;
+
+	if (w->n != 3 || !duration_parse(w->v[2], &ns))
+		play_bad(p, "stall WHO DURATION");
+	else if (c)
+		ctl_stall(c, ns);
+}
+
+/* Runs. */
+
+static void
+new_id(struct play *p, struct play_run *r)
+{
+	for (size_t i = 0; i < DIGEST_LEN; i += 8) {
+		uint64_t x = world_dice(p->world, r->run.name, r->resumed, i);
+
+		memcpy(r->run.id.b + i, &x, 8);
+	}
+	r->run.watch = watch_run_new(p->world->watch, &r->run.id, r->run.name);
+}
+
+static bool
+run_option(struct play *p, struct play_run *r, const char *w, struct ctl **ctl)
+{
+	struct run_config *c = &r->run.config;
+	struct play_run *other;
+	int64_t ns;
+
+	if (strcmp(w, "no-cache") == 0 || strcmp(w, "cache=off") == 0) {
+		c->cache = CACHE_OFF;
+	} else if (strcmp(w, "cache=read") == 0) {
+		c->cache = CACHE_READ;
+	} else if (strcmp(w, "cache=write") == 0) {
+		c->cache = CACHE_WRITE;
+	} else if (strcmp(w, "bottomup") == 0) {
+		c->bottomup = true;
+	} else if (strcmp(w, "fail-fast") == 0) {
+		c->fail_fast = true;
+	} else if (strncmp(w, "retain=", 7) == 0 && duration_parse(w + 7, &ns)) {
+		c->retain = ns;
+	} else if (strncmp(w, "invalidate=", 11) == 0) {
+		c->invalidate = xstrdup(w + 11);
+	} else if (strncmp(w, "with=", 5) == 0 && (other = play_run_find(p, w + 5)) != NULL) {
+		*ctl = other->run.ctl && !other->run.ctl->dead ? other->run.ctl : NULL;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static void
+operator_comes(void *arg)
+{
+	struct play_run *r = arg;
+
+	if (r->run.begun && !r->run.ctl && !play_run_final(r))
+		action_resume(r);
+}
+
+static struct sim_program *
+program_named(struct play *p, const char *name)
+{
+	struct play_program *q;
+
+	TAILQ_FOREACH(q, &p->programs, link)
+		if (strcmp(q->program->name, name) == 0)
+			return q->program;
+	return NULL;
+}
+
+static void
+judge(struct play *p, struct play_run *r)
+{
+	r->naive = naive_new(p->world, &r->run);
+	r->run.must_fail = naive_failed(r->naive);
+	r->run.nexecs = naive_nexecs(r->naive);
+}
+
+void
+action_run(struct play *p, struct words *w)
+{
+	static const struct run_config defaults = RUN_CONFIG_INIT;
+	struct play_run *r;
+	struct ctl *ctl = NULL;
+	struct err *err = NULL;
+	bool help = false;
+	size_t i;
+
+	if (w->n < 3 || play_run_find(p, w->v[1])) {
+		play_bad(p, "run NAME [OPTION]... PROGRAM [-PARAM VALUE]..., and a NAME only once");
+		return;
+	}
+	r = xcalloc(1, sizeof *r);
+	r->play = p;
+	r->run.name = xstrdup(w->v[1]);
+	r->run.config = defaults;
+	timer_init(&r->resume, p->world->loop, "operator", operator_comes, r);
+	TAILQ_INSERT_TAIL(&p->runs, r, link);
+	for (i = 2; i < w->n && run_option(p, r, w->v[i], &ctl); i++)
+		;
+	r->run.program = i < w->n ? program_named(p, w->v[i]) : NULL;
+	if (r->run.program)
+		err = program_parse_args(r->run.program->program, (int)(w->n - i - 1), w->v + i + 1, &r->run.params, &help);
+	if (!r->run.program || err || help) {
+		play_bad(p, "run %s: %s", w->v[1], err ? "its parameters are wrong" : "there is no such option or program");
+		err_free(err);
+		return;
+	}
+	new_id(p, r);
+	judge(p, r);
+	ctl_run(ctl ? ctl : ctl_new(p->world, play_host(p)), &r->run);
+}
+
+/* What a person does with a run that nobody evaluates. One that never came to exist is begun anew. */
+void
+action_resume(struct play_run *r)
+{
+	struct play *p = r->play;
+	const struct run_state *s = watch_run_state(r->run.watch);
+	struct ctl *c = ctl_new(p->world, play_host(p));
+
+	r->resumed++;
+	if (s) {
+		r->resets += s->Phase == PHASE_DONE;
+		ctl_resume(c, &r->run);
+		return;
+	}
+	new_id(p, r);
+	ctl_run(c, &r->run);
+}
+
+void
+action_do(struct play *p, const struct words *w)
+{
+	struct play_run *r = w->n >= 2 ? play_run_find(p, w->v[1]) : NULL;
+	struct words copy;
+
+	if (w->n == 0) {
+		play_bad(p, "do what?");
+	} else if (action_is_kill(w)) {
+		do_kill(p, w);
+	} else if (strcmp(w->v[0], "fill") == 0 || strcmp(w->v[0], "free") == 0) {
+		do_fill(p, w, w->v[0][1] == 'i');
+	} else if (strcmp(w->v[0], "clock") == 0) {
+		do_clock(p, w);
+	} else if (strcmp(w->v[0], "stall") == 0) {
+		do_stall(p, w);
+	} else if (strcmp(w->v[0], "interrupt") == 0 && r) {
+		ctl_interrupt(&r->run, "SIGINT");
+	} else if (strcmp(w->v[0], "resume") == 0 && r) {
+		action_resume(r);
+	} else if (strcmp(w->v[0], "write") == 0 && w->n == 3) {
+		char *path = xasprintf("%s/%s", SIM_DIR, w->v[1]);
+
+		files_write(p->world->files, path, w->v[2]);
+		free(path);
+	} else if (strcmp(w->v[0], "remove") == 0 && w->n == 2) {
+		char *path = xasprintf("%s/%s", SIM_DIR, w->v[1]);
+
+		files_write(p->world->files, path, NULL);
+		free(path);
+	} else if (strcmp(w->v[0], "run") == 0) {
+		copy = (struct words){ .n = w->n };
+		for (size_t i = 0; i < w->n; i++)
+			copy.v[i] = xstrdup(w->v[i]);
+		action_run(p, &copy);
+		words_release(&copy);
+	} else {
+		play_bad(p, "%s: no such action, or no such run", w->v[0]);
+	}
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/ctl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/xalloc.h"
+#include "cluster/cluster_local.h"
+#include "executor/executor_local.h"
+#include "pool/pool_local.h"
+#include "sim/disk.h"
+#include "sim/host.h"
+#include "sim/store.h"
+#include "sim/watch.h"
+
+/*
+ * What a process of `weir run` or `weir resume` does, without its command line. What a reader would get
+ * wrong: dead is set in the midst of a turn, by the step that kills it; until the turn is over its code
+ * still runs, but nothing that it does reaches anybody.
+ */
+#define BURIAL_TURNS 200
+
+struct job {			/* one run in the hands of one controller */
+	TAILQ_ENTRY(job) link;
+	struct ctl     *ctl;
+	struct sim_run *run;
+	struct op      *op;
+	struct runner  *runner;
+	bool		failed_before;	/* Done with an error when it was looked at: may be reset */
+	bool		over;
+};
+
+struct world *
+ctl_world(const struct ctl *c)
+{
+	return c->world;
+}
+
+unsigned
+ctl_number(const struct ctl *c)
+{
+	return c->number;
+}
+
+bool
+ctl_is_dead(const struct ctl *c)
+{
+	return c->dead;
+}
+
+int64_t
+ctl_due(const struct ctl *c)
+{
+	int64_t due = c->dead ? INT64_MAX : loop_due(c->loop);
+
+	return due < c->stalled ? c->stalled : due;
+}
+
+struct ctl *
+ctl_find(struct world *w, unsigned number)
+{
+	struct ctl *c;
+
+	TAILQ_FOREACH(c, &w->ctls, link)
+		if (c->number == number && !c->dead)
+			return c;
+	return NULL;
+}
+
+static void
+copy_root(struct controller *c, const struct root *r)
+{
+	c->root.path = xstrdup(r->path);
+	c->root.journal = xstrdup(r->journal);
+	c->root.objects = xstrdup(r->objects);
+	c->root.node = xstrdup(r->node);
+	c->root.keeper = xstrdup(r->keeper);
+	c->root.execs = xstrdup(r->execs);
+	c->root.db = xstrdup(r->db);
+}
+
+struct ctl *
+ctl_new(struct world *w, struct host *h)
+{
+	struct ctl *ctl = xcalloc(1, sizeof *ctl);
+	struct controller *c = &ctl->c;
+
+	ctl->world = w;
+	ctl->number = ++w->nctls;
+	ctl->loop = loop_new(&w->clock.clock);
+	loop_seed(ctl->loop, world_dice(w, "controller", ctl->number, 0));
+	TAILQ_INIT(&ctl->jobs);
+	c->loop = ctl->loop;
+	snprintf(c->id, sizeof c->id, "%012x%08x", ctl->number, ctl->number);
+	copy_root(c, &w->root);
+	ctl->journal = sim_journal_new(ctl, c->id, &c->journal);
+	c->keeper = host_connect(h, ctl);
+	c->repo = sim_repo_new(ctl);
+	c->executor = executor_local_new(c->keeper, c->repo);
+	c->pool = pool_local_new(ctl->loop, c->executor, &h->total);
+	c->cluster = cluster_local_new(ctl->loop, c->pool);
+	c->assoc = sim_assoc_new(ctl);
+	c->sched = sched_new(ctl->loop, c->cluster);
+	TAILQ_INSERT_TAIL(&w->ctls, ctl, link);
+	world_say(w, "c%u starts", ctl->number);
+	return ctl;
+}
+
+/* Jobs. */
+
+static struct job *
+job_new(struct ctl *ctl, struct sim_run *run)
+{
+	struct job *j = xcalloc(1, sizeof *j);
+
+	j->ctl = ctl;
+	j->run = run;
+	if (!run->ctl)
+		run->ctl = ctl;
+	TAILQ_INSERT_TAIL(&ctl->jobs, j, link);
+	return j;
+}
+
+/* Takes err. */
+static void
+job_over(struct job *j, struct err *err)
+{
+	struct sim_run *run = j->run;
+	char *text = err_str(err);
+
+	world_say(j->ctl->world, "c%u is done with %s%s%s", j->ctl->number, run->name, err ? ": " : "", text);
+	free(text);
+	err_free(run->last);
+	run->last = err;
+	j->over = true;
+	if (run->ctl == j->ctl)
+		run->ctl = NULL;
+}
+
+static void
+job_ran_cb(struct err *err, void *arg)
+{
+	struct job *j = arg;
+
+	j->op = NULL;
+	job_over(j, err);
+}
+
+static void
+job_transition(struct runner *r, void *arg)
+{
+	struct job *j = arg;
+	struct buf b = BUF_INIT;
+
+	if (j->ctl->dead)
+		return;
+	state_str(runner_state(r), &b);
+	world_say(j->ctl->world, "c%u: %s: %s", j->ctl->number, j->run->name, buf_str(&b));
+	buf_release(&b);
+	watch_transition(j->ctl->world->watch, runner_state(r));
+}
+
+/* Takes state and known. */
+static void
+job_evaluate(struct job *j, struct run_state *state, uint64_t epoch, uint64_t n, struct run_knowledge *known, const char *cause)
+{
+	struct runner_args a = { .controller = &j->ctl->c, .program = j->run->program->program, .params = &j->run->params,
+		.state = state, .epoch = epoch, .n = n, .known = known, .cause = cause };
+
+	a.events = (struct runner_events){ .transition = job_transition, .arg = j };
+	j->runner = runner_new(&a);
+	j->op = runner_run_start(j->runner, job_ran_cb, j);
+}
+
+void
+ctl_run(struct ctl *ctl, struct sim_run *run)
+{
+	struct job *j = job_new(ctl, run);
+	struct run_state s;
+
+	state_init(&s);
+	s.ID = run->id;
+	s.Program = xstrdup(run->program->name);
+	s.Dir = xstrdup(SIM_DIR);
+	for (size_t i = 0; i < run->params.n; i++)
+		labels_set(&s.Params, run->params.v[i].name, run->params.v[i].text);
+	run_config_copy(&s.Config, &run->config);
+	run->begun = true;
+	world_say(ctl->world, "c%u runs %s", ctl->number, run->name);
+	job_evaluate(j, &s, 0, 0, NULL, "created");
+}
+
+static void
+job_taken_cb(const struct takeover *t, struct err *err, void *arg)
+{
+	struct job *j = arg;
+	struct run_state s = { .Schema = 0 };
+	struct run_knowledge *known;
+	const char *cause = "resumed";
+
+	j->op = NULL;
+	if (err) {
+		job_over(j, err);
+		return;
+	}
+	if (t->entry->state.Phase == PHASE_DONE && (!t->entry->state.Err || !j->failed_before)) {
+		job_over(j, NULL);
+		return;
+	}
+	state_copy(&s, &t->entry->state);
+	known = run_knowledge_new(&j->run->id, t->entry->records, t->entry->nrecords);
+	if (s.Phase == PHASE_DONE) {
+		state_reset(&s);
+		cause = "reset";
+	}
+	job_evaluate(j, &s, t->epoch, t->n, known, cause);
+}
+
+void
+ctl_resume(struct ctl *ctl, struct sim_run *run)
+{
+	struct job *j = job_new(ctl, run);
+	const struct run_state *s = watch_run_state(run->watch);
+
+	world_say(ctl->world, "c%u resumes %s", ctl->number, run->name);
+	j->failed_before = s && s->Phase == PHASE_DONE && s->Err;
+	j->op = takeover_start(&ctl->c, &run->id, job_taken_cb, j);
+}
+
+void
+ctl_interrupt(struct sim_run *run, const char *why)
+{
+	struct job *j;
+
+	if (!run->ctl || run->ctl->dead)
+		return;
+	TAILQ_FOREACH(j, &run->ctl->jobs, link) {
+		if (j->run == run && !j->over && j->runner) {
+			world_say(run->ctl->world, "%s is interrupted", run->name);
+			runner_interrupt(j->runner, why);
+		}
+	}
+}
+
+/* Ends. */
+
+void
+ctl_kill(struct ctl *ctl)
+{
+	struct job *j;
+
+	if (ctl->dead)
+		return;
+	world_say(ctl->world, "c%u is killed", ctl->number);
+	ctl->dead = true;
+	TAILQ_FOREACH(j, &ctl->jobs, link)
+		if (j->run->ctl == ctl)
+			j->run->ctl = NULL;
+}
+
+void
+ctl_stall(struct ctl *ctl, int64_t ns)
+{
+	world_say(ctl->world, "c%u stands still for %.3f s", ctl->number, (double)ns / 1e9);
+	ctl->stalled = loop_now(ctl->world->loop) + ns;
+}
+
+static void
+release_jobs(struct ctl *ctl)
+{
+	struct job *j;
+
+	while ((j = TAILQ_FIRST(&ctl->jobs))) {
+		op_cancel(&j->op);
+		runner_free(j->runner);
+		TAILQ_REMOVE(&ctl->jobs, j, link);
+		free(j);
+	}
+}
+
+/* What is left of operations that nobody waits for ends by itself. */
+static void
+last_turns(struct ctl *ctl)
+{
+	for (int i = 0; i < BURIAL_TURNS && loop_nlive(ctl->loop) > 0; i++) {
+		world_advance_to(ctl->world, ctl->world->clock.mono + 1);
+		loop_turn(ctl->loop, false);
+	}
+}
+
+static void
+close_all(struct ctl *ctl)
+{
+	struct controller *c = &ctl->c;
+
+	release_jobs(ctl);
+	host_controller_gone(c->keeper);
+	sim_assoc_gone(c->assoc);
+	sim_journal_orphan(ctl->journal);
+	if (!ctl->leaving)	/* one that leaves by itself must have nothing left to do */
+		last_turns(ctl);
+	sched_free(c->sched);
+	assoc_free(c->assoc);
+	cluster_free(c->cluster);
+	pool_free(c->pool);
+	executor_free(c->executor);
+	repo_free(c->repo);
+	keeper_client_free(c->keeper);
+	journal_close(c->journal);
+	root_release(&c->root);
+	if (loop_nlive(ctl->loop) > 0) {
+		loop_report_live(ctl->loop);
+		world_fail(ctl->world, "the loop of c%u does not end empty: %zu left", ctl->number, loop_nlive(ctl->loop));
+		exit(1);
+	}
+	loop_free(ctl->loop);
+	ctl->loop = NULL;
+}
+
+static bool
+may_leave(struct ctl *ctl)
+{
+	struct job *j;
+
+	TAILQ_FOREACH(j, &ctl->jobs, link)
+		if (!j->over)
+			return false;
+	return sim_assoc_npending(ctl->c.assoc) == 0 && sim_journal_settled(ctl->journal);
+}
+
+void
+ctl_bury(struct ctl *ctl)
+{
+	if (!ctl->dead && !TAILQ_EMPTY(&ctl->jobs) && may_leave(ctl)) {
+		world_say(ctl->world, "c%u leaves", ctl->number);
+		ctl->dead = true;
+		ctl->leaving = true;
+	}
+	if (!ctl->dead)
+		return;
+	if (ctl->loop)
+		close_all(ctl);
+	if (!sim_journal_over(ctl->journal))
+		return;
+	sim_journal_free(ctl->journal);
+	TAILQ_REMOVE(&ctl->world->ctls, ctl, link);
+	free(ctl);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/disk.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/xalloc.h"
+
+/* Objects and files: tables. Journals are in journal.c. */
+
+struct object {
+	struct file    file;
+	UT_hash_handle hh;
+};
+struct sim_objects {
+	struct object *all;
+};
+
+struct sim_objects *
+objects_new(void)
+{
+	return xcalloc(1, sizeof(struct sim_objects));
+}
+
+void
+objects_free(struct sim_objects *o)
+{
+	struct object *x, *tmp;
+
+	HASH_ITER(hh, o->all, x, tmp) {
+		HASH_DEL(o->all, x);
+		free(x);
+	}
+	free(o);
+}
+
+static struct object *
+object_find(const struct sim_objects *o, const struct digest *d)
+{
+	struct object *x;
+
+	HASH_FIND(hh, o->all, d, sizeof *d, x);
+	return x;
+}
+
+void
+objects_add(struct sim_objects *o, const struct file *f)
+{
+	struct object *x = object_find(o, &f->id);
+
+	if (x)
+		return;
+	x = xcalloc(1, sizeof *x);
+	x->file = *f;
+	HASH_ADD(hh, o->all, file.id, sizeof f->id, x);
+}
+
+static void
+add_cb(unused_arg const char *path, const struct file *f, void *arg)
+{
+	objects_add(arg, f);
+}
+
+void
+objects_add_all(struct sim_objects *o, const struct fileset *fs)
+{
+	fileset_each(fs, add_cb, o);
+}
+
+bool
+objects_has(const struct sim_objects *o, const struct digest *d)
+{
+	return object_find(o, d) != NULL;
+}
+
+void
+objects_remove(struct sim_objects *o, const struct digest *d)
+{
+	struct object *x = object_find(o, d);
+
+	if (!x)
+		return;
+	HASH_DEL(o->all, x);
+	free(x);
+}
+
+struct presence {
+	const struct sim_objects *o;
+	bool all;
+};
+
+static void
+presence_cb(unused_arg const char *path, const struct file *f, void *arg)
+{
+	struct presence *p = arg;
+
+	p->all = p->all && objects_has(p->o, &f->id);
+}
+
+bool
+objects_has_all(const struct sim_objects *o, const struct fileset *fs)
+{
+	struct presence p = { o, true };
+
+	if (fs)
+		fileset_each(fs, presence_cb, &p);
+	return p.all;
+}
+
+/* Files. */
+
+struct local {
+	char	      *path;
+	struct file    file;
+	UT_hash_handle hh;
+};
+struct sim_files {
+	struct local *all;
+};
+
+struct sim_files *
+files_new(void)
+{
+	return xcalloc(1, sizeof(struct sim_files));
+}
+
+static void
+local_free(struct sim_files *f, struct local *l)
+{
+	HASH_DEL(f->all, l);
+	free(l->path);
+	free(l);
+}
+
+void
+files_free(struct sim_files *f)
+{
+	struct local *l, *tmp;
+
+	HASH_ITER(hh, f->all, l, tmp)
+		local_free(f, l);
+	free(f);
+}
+
+static struct local *
+local_find(const struct sim_files *f, const char *path)
+{
+	struct local *l;
+
+	HASH_FIND_STR(f->all, path, l);
+	return l;
+}
+
+void
+files_write(struct sim_files *f, const char *path, const char *text)
+{
+	struct local *l = local_find(f, path);
+
+	if (l)
+		local_free(f, l);
+	if (!text)
+		return;
+	l = xcalloc(1, sizeof *l);
+	l->path = xstrdup(path);
+	l->file.size = strlen(text);
+	sha256_of(text, l->file.size, &l->file.id);
+	HASH_ADD_KEYPTR(hh, f->all, l->path, strlen(l->path), l);
+}
+
+bool
+files_read(const struct sim_files *f, const char *path, struct file *out)
+{
+	const struct local *l = local_find(f, path);
+
+	if (l)
+		*out = l->file;
+	return l != NULL;
+}
+
+struct fileset *
+files_dir(const struct sim_files *f, const char *path)
+{
+	struct fileset_builder *b = fileset_builder_new();
+	const struct local *l;
+	size_t n = strlen(path), found = 0;
+
+	for (l = f->all; l; l = l->hh.next) {
+		if (strncmp(l->path, path, n) != 0 || l->path[n] != '/')
+			continue;
+		fileset_builder_add(b, l->path + n + 1, &l->file);
+		found++;
+	}
+	if (found > 0)
+		return fileset_builder_finish(b);
+	fileset_builder_free(b);
+	return NULL;
+}

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/watch.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/xalloc.h"
+#include "run/runner.h"
+#include "sim/ctl.h"
+#include "sim/disk.h"
+#include "sim/host.h"
+
+/*
+ * What is known of each run, from its records in the order of their seq, and from what its controllers
+ * ask of hosts. Checks speak at the moment at which the promise is broken, so that a trace ends there.
+ */
+struct seen {
+	unsigned refs;
+	struct watch_run *run;		/* NULL: of none */
+	unsigned ctl;
+	struct record_head head;
+	struct exec_record exec;	/* REC_EXEC: its texts are gone, the rest stays */
+	struct run_state *state;	/* REC_SNAPSHOT; owned */
+	bool durable;
+};
+struct watch_exec {
+	struct digest pkey;
+	bool	 ok;			/* a success is durable */
+	struct fileset *fileset;	/* of it; owned */
+	unsigned attempts;		/* made for the run */
+	uint32_t charged;		/* number of the attempt that was charged last */
+	bool	 written;		/* a started record of the newest try and retry is written */
+	uint32_t try_, retry;
+	UT_hash_handle hh;
+};
+struct watch_file {			/* content that the run may act on */
+	struct digest id;
+	bool	 known;
+	UT_hash_handle hh;
+};
+struct watch_node {			/* explained by a record */
+	struct digest id;
+	UT_hash_handle hh;
+};
+struct watch_run {
+	struct digest id;
+	char	*name;
+	struct run_state state;		/* newest durable */
+	bool	 has_state;
+	uint64_t epoch, n;		/* newest durable */
+	struct watch_exec *execs;
+	struct watch_file *files;
+	struct watch_node *nodes;
+	struct run_facts facts;
+	struct resources total;		/* of its own ended attempts */
+	UT_hash_handle hh;
+};
+struct watch {
+	struct world *world;
+	struct watch_run *runs;
+	struct watch_file *data;	/* put by controllers */
+};
+
+struct watch *
+watch_new(struct world *w)
+{
+	struct watch *x = xcalloc(1, sizeof *x);
+
+	x->world = w;
+	return x;
+}
+
+static void
+files_clear(struct watch_file **files)
+{
+	struct watch_file *f, *tmp;
+
+	HASH_ITER(hh, *files, f, tmp) {
+		HASH_DEL(*files, f);
+		free(f);
+	}
+}
+
+static void
+run_free(struct watch_run *r)
+{
+	struct watch_exec *x, *xt;
+	struct watch_node *n, *nt;
+
+	HASH_ITER(hh, r->execs, x, xt) {
+		HASH_DEL(r->execs, x);
+		fileset_unref(x->fileset);
+		free(x);
+	}
+	HASH_ITER(hh, r->nodes, n, nt) {
+		HASH_DEL(r->nodes, n);
+		free(n);
+	}
+	files_clear(&r->files);
+	if (r->has_state)
+		state_release(&r->state);
+	resources_release(&r->total);
+	free(r->name);
+	free(r);
+}
+
+void
+watch_free(struct watch *x)
+{
+	struct watch_run *r, *tmp;
+
+	HASH_ITER(hh, x->runs, r, tmp) {
+		HASH_DEL(x->runs, r);
+		run_free(r);
+	}
+	files_clear(&x->data);
+	free(x);
+}
+
+struct watch_run *
+watch_run_find(struct watch *x, const struct digest *id)
+{
+	struct watch_run *r;
+
+	HASH_FIND(hh, x->runs, id, sizeof *id, r);
+	return r;
+}
+
+struct watch_run *
+watch_run_new(struct watch *x, const struct digest *id, const char *name)
+{
+	struct watch_run *r = xcalloc(1, sizeof *r);
+
+	r->id = *id;
+	r->name = xstrdup(name);
+	HASH_ADD(hh, x->runs, id, sizeof r->id, r);
+	return r;
+}
+
+const char *
+watch_run_name(const struct watch_run *r)
+{
+	return r->name;
+}
+
+const struct run_state *
+watch_run_state(const struct watch_run *r)
+{
+	return r->has_state ? &r->state : NULL;
+}
+
+static struct watch_exec *
+exec_of(struct watch_run *r, const struct digest *pkey)
+{
+	struct watch_exec *x;
+
+	HASH_FIND(hh, r->execs, pkey, sizeof *pkey, x);
+	if (!x) {
+		x = xcalloc(1, sizeof *x);
+		x->pkey = *pkey;
+		HASH_ADD(hh, r->execs, pkey, sizeof x->pkey, x);
+	}
+	return x;
+}
+
+/* What may be acted on. */
+
+static void
+file_know(struct watch_file **files, const struct digest *id)
+{
+	struct watch_file *f;
+
+	HASH_FIND(hh, *files, id, sizeof *id, f);
+	if (f)
+		return;
+	f = xcalloc(1, sizeof *f);
+	f->id = *id;
+	HASH_ADD(hh, *files, id, sizeof f->id, f);
+}
+
+static bool
+file_known(const struct watch_file *files, const struct digest *id)
+{
+	const struct watch_file *f;
+
+	HASH_FIND(hh, files, id, sizeof *id, f);
+	return f != NULL;
+}
+
+static void
+know_cb(unused_arg const char *path, const struct file *f, void *arg)
+{
+	struct watch_run *r = arg;
+
+	file_know(&r->files, &f->id);
+}
+
+static void
+know_result(struct watch_run *r, const struct exec_result *res)
+{
+	if (res->state == ATTEMPT_OK && res->fileset)
+		fileset_each(res->fileset, know_cb, r);
+}
+
+static void
+explain(struct watch_run *r, const struct digest *id)
+{
+	struct watch_node *n;
+
+	HASH_FIND(hh, r->nodes, id, sizeof *id, n);
+	if (n || digest_is_zero(id))
+		return;
+	n = xcalloc(1, sizeof *n);
+	n->id = *id;
+	HASH_ADD(hh, r->nodes, id, sizeof n->id, n);
+}
+
+bool
+watch_run_explains(const struct watch_run *r, const struct digest *node, const struct digest *pkey)
+{
+	const struct watch_node *n;
+
+	HASH_FIND(hh, r->nodes, node, sizeof *node, n);
+	if (!n && pkey)
+		HASH_FIND(hh, r->nodes, pkey, sizeof *pkey, n);
+	return n != NULL;
+}
+
+void
+watch_data(struct watch *x, const struct digest *id)
+{
+	file_know(&x->data, id);
+}
+
+/* Records. */
+
+static void
+seen_parse(struct seen *s, const msgpack_object *o)
+{
+	struct err *err = NULL;
+
+	if (s->head.kind == REC_EXEC) {
+		err = record_as_exec(o, &s->exec);
+		s->exec.ident = s->exec.image = s->exec.cmd = s->exec.url = s->exec.pos = NULL;
+	} else if (s->head.kind == REC_SNAPSHOT) {
+		s->state = xcalloc(1, sizeof *s->state);
+		err = record_as_state(o, s->state);
+	}
+	if (err)
+		s->head.kind = REC_UNKNOWN;
+	err_free(err);
+}
+
+struct seen *
+watch_record(struct watch *x, struct ctl *ctl, const void *payload, size_t len)
+{
+	struct seen *s = xcalloc(1, sizeof *s);
+	struct mpk_doc doc;
+	struct err *err = mpk_parse(&doc, payload, len);
+
+	s->refs = 1;
+	s->ctl = ctl_number(ctl);
+	if (!err) {
+		err = record_head(mpk_root(&doc), &s->head);
+		if (!err)
+			seen_parse(s, mpk_root(&doc));
+		mpk_doc_release(&doc);
+	}
+	if (err || s->head.kind == REC_UNKNOWN)
+		world_fail(x->world, "c%u writes a record that cannot be read", s->ctl);
+	err_free(err);
+	s->run = watch_run_find(x, &s->head.run);
+	return s;
+}
+
+void
+seen_unref(struct seen *s)
+{
+	if (!s || --s->refs > 0)
+		return;
+	if (s->head.kind == REC_EXEC)
+		exec_record_release(&s->exec);
+	if (s->state)
+		state_release(s->state);
+	free(s->state);
+	free(s);
+}
+
+void
+watch_written(struct watch *x, struct seen *s)
+{
+	struct watch_run *r = s->run;
+	struct watch_exec *e;
+
+	if (!r)
+		return;
+	if (s->head.kind == REC_EXEC && s->exec.event == XEV_STARTED) {
+		e = exec_of(r, &s->exec.pkey);
+		e->written = true;
+		e->try_ = s->exec.try_;
+		e->retry = s->exec.retry;
+	} else if (s->head.kind == REC_EXEC && s->exec.event == XEV_HIT) {
+		know_result(r, &s->exec.result);	/* it need not be durable before it is used */
+		if (r->has_state && !(r->state.Config.cache & CACHE_READ))
+			world_fail(x->world, "%s does not read the cache, and records a hit", r->name);
+	}
+	world_step(x->world, STEP_WRITTEN, &r->id, s->head.n);
+}
+
+static bool
+phase_may_follow(const struct run_state *from, const struct run_state *to)
+{
+	if (to->Resets > from->Resets)
+		return from->Phase == PHASE_DONE && from->Err && to->Phase == PHASE_INIT;
+	if (from->Phase == PHASE_DONE)
+		return false;
+	switch (to->Phase) {
+	case PHASE_INIT:	/* after a retry; or the first snapshot of a resume repeats it */
+		return (from->Phase == PHASE_RETRY && to->NumTries == from->NumTries + 1) ||
+		    (from->Phase == PHASE_INIT && to->NumTries == from->NumTries);
+	case PHASE_EVAL:
+		return (from->Phase == PHASE_INIT || from->Phase == PHASE_EVAL) && to->NumTries == from->NumTries;
+	case PHASE_RETRY:
+		return (from->Phase == PHASE_EVAL || from->Phase == PHASE_RETRY) && to->NumTries == from->NumTries;
+	case PHASE_DONE:
+		return to->NumTries >= from->NumTries;
+	}
+	return false;
+}
+
+static bool
+total_goes_on(const struct resources *from, const struct resources *to)
+{
+	return to->mem >= from->mem * (1 - 1e-9) && to->cpu >= from->cpu * (1 - 1e-9);
+}
+
+static void
+durable_snapshot(struct watch *x, struct watch_run *r, const struct run_state *s)
+{
+	if (r->has_state) {
+		if (!phase_may_follow(&r->state, s))
+			world_fail(x->world, "%s: phase %s (try %u) follows %s (try %u)", r->name, phase_name(s->Phase),
+			    state_try(s), phase_name(r->state.Phase), state_try(&r->state));
+		if (!total_goes_on(&r->state.TotalResources, &s->TotalResources))
+			world_fail(x->world, "%s: its TotalResources grow smaller", r->name);
+		if (s->Created != r->state.Created && s->Resets == r->state.Resets)
+			world_fail(x->world, "%s: Created has changed", r->name);
+		state_release(&r->state);
+	}
+	memset(&r->state, 0, sizeof r->state);
+	state_copy(&r->state, s);
+	r->has_state = true;
+	r->facts.snapshots++;
+	r->facts.done += s->Phase == PHASE_DONE;
+	r->facts.tries = s->NumTries;
+	r->facts.resets = s->Resets;
+}
+
+static void
+charge(struct watch_run *r, struct watch_exec *e, const struct exec_result *res)
+{
+	struct resources part = RESOURCES_INIT;
+
+	if (!digest_equal(&res->owner, &r->id) || e->charged == res->attempt)
+		return;
+	e->charged = res->attempt;
+	resources_copy(&part, &res->usage.admitted);
+	resources_scale(&part, (double)res->usage.wall_ns / 60e9);
+	resources_add(&r->total, &part);
+	resources_release(&part);
+}
+
+static void
+durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *rec)
+{
+	struct watch_exec *e = exec_of(r, &rec->pkey);
+
+	r->facts.ended++;
+	if (!e->written)
+		world_fail(x->world, "%s: an exec has ended that never started", r->name);
+	charge(r, e, &rec->result);
+	if (rec->result.state != ATTEMPT_OK) {
+		r->facts.failed++;
+		return;
+	}
+	if (r->has_state && !(r->state.Config.cache & CACHE_READ) && !digest_equal(&rec->result.owner, &r->id))
+		world_fail(x->world, "%s does not read the cache, and takes the result of another run's exec", r->name);
+	if (!e->ok)
+		r->facts.execs++;
+	e->ok = true;
+	fileset_unref(e->fileset);
+	e->fileset = fileset_ref(rec->result.fileset);
+	explain(r, &rec->node);
+	explain(r, &rec->pkey);
+}
+
+static void
+durable_exec(struct watch *x, struct watch_run *r, const struct exec_record *rec)
+{
+	switch (rec->event) {
+	case XEV_ENDED:
+		durable_ended(x, r, rec);
+		break;
+	case XEV_HIT:
+		r->facts.hits++;
+		explain(r, &rec->node);
+		break;
+	case XEV_LOST:
+		r->facts.lost++;
+		break;
+	case XEV_INTERN:
+		r->facts.interns++;
+		break;
+	case XEV_STARTED:
+		break;
+	}
+}
+
+/* A new controller reads all that is durable, also what the old one was never told. */
+static void
+durable_epoch(struct watch *x, struct watch_run *r)
+{
+	struct watch_exec *e;
+
+	for (e = r->execs; e; e = e->hh.next) {
+		e->written = false;
+		if (e->ok)
+			fileset_each(e->fileset, know_cb, r);
+	}
+	(void)x;
+}
+
+void
+watch_durable(struct watch *x, struct seen *s)
+{
+	struct watch_run *r = s->run;
+
+	if (!r || s->durable)
+		return;
+	s->durable = true;
+	if (s->head.epoch < r->epoch)
+		world_fail(x->world, "%s: c%u writes a record of epoch %llu, after one of epoch %llu", r->name, s->ctl,
+		    (unsigned long long)s->head.epoch, (unsigned long long)r->epoch);
+	if (s->head.n != r->n + 1)
+		world_fail(x->world, "%s: record %llu follows record %llu", r->name, (unsigned long long)s->head.n,
+		    (unsigned long long)r->n);
+	r->epoch = s->head.epoch;
+	r->n = s->head.n;
+	r->facts.records++;
+	r->facts.epoch = (unsigned)r->epoch;
+	if (s->head.kind == REC_SNAPSHOT)
+		durable_snapshot(x, r, s->state);
+	else if (s->head.kind == REC_EXEC)
+		durable_exec(x, r, &s->exec);
+	else if (s->head.kind == REC_EPOCH)
+		durable_epoch(x, r);
+	world_step(x->world, STEP_DURABLE, &r->id, s->head.n);
+}
+
+void
+watch_acknowledged(struct watch *x, struct seen *s)
+{
+	struct watch_run *r = s->run;
+
+	if (!r)
+		return;
+	if (!s->durable)
+		world_fail(x->world, "%s: a record is acknowledged that is not durable", r->name);
+	if (s->head.kind == REC_EXEC && s->exec.has_result)
+		know_result(r, &s->exec.result);
+	world_step(x->world, STEP_ACKNOWLEDGED, &r->id, s->head.n);
+}
+
+void
+watch_transition(struct watch *x, const struct run_state *s)
+{
+	struct watch_run *r = watch_run_find(x, &s->ID);
+
+	if (r && (!r->has_state || r->state.Phase != s->Phase || state_try(&r->state) != state_try(s)))
+		world_fail(x->world, "%s: phase %s is acted on, and is not durable", r->name, phase_name(s->Phase));
+}
+
+/* Execs. */
+
+static bool
+over(double have, double total)
+{
+	return have > total + 1e-6;
+}
+
+static void
+check_inputs(struct watch *x, const struct watch_run *r, const struct exec_config *c)
+{
+	for (size_t i = 0; i < c->ninputs; i++) {
+		const struct exec_input *in = &c->inputs[i];
+
+		if (in->dir || in->origin || file_known(r->files, &in->file.id) || file_known(x->data, &in->file.id))
+			continue;
+		world_fail(x->world, "%s: %s is put with an input whose record is not acknowledged", r->name,
+		    c->ident ? c->ident : "an exec");
+		return;
+	}
+}
+
+void
+watch_put(struct watch *x, struct ctl *ctl, const struct exec_config *c, const struct resources *out, const struct resources *total)
+{
+	struct watch_run *r = watch_run_find(x, &c->claim.run);
+	const char *ident = c->ident ? c->ident : "an exec";
+	struct watch_exec *e;
+
+	if (over(out->mem, total->mem) || over(out->cpu, total->cpu))
+		world_fail(x->world, "c%u: more is put at once than the alloc has: %g of %g cores, %g of %g bytes",
+		    ctl_number(ctl), out->cpu, total->cpu, out->mem, total->mem);
+	if (!r || c->type != EXEC_COMMAND)
+		return;
+	if (!r->has_state) {
+		world_fail(x->world, "%s: %s is put before the run exists", r->name, ident);
+		return;
+	}
+	if (c->claim.try_ != state_try(&r->state))
+		world_fail(x->world, "%s: %s is put for try %u, and the run is in try %u", r->name, ident, c->claim.try_,
+		    state_try(&r->state));
+	if (c->claim.join && !(r->state.Config.cache & CACHE_READ))
+		world_fail(x->world, "%s: %s may join, though the run does not read the cache", r->name, ident);
+	e = exec_of(r, &c->key);
+	if (!e->written || e->try_ != c->claim.try_ || e->retry != c->claim.retry)
+		world_fail(x->world, "%s: %s is put before its started record is written", r->name, ident);
+	check_inputs(x, r, c);
+}
+
+/* Two attempts of a key may only live side by side when one of the runs must not share. */
+static void
+check_alone(struct watch *x, const struct watch_run *r, const struct attempt *a)
+{
+	const struct attempt *o;
+	const struct watch_run *other;
+	struct host *h;
+
+	TAILQ_FOREACH(h, &x->world->hosts, link) {
+		for (o = host_attempts_of(h, &a->key); o; o = o->older) {
+			if (o == a || !o->live || attempt_dying(o))
+				continue;
+			other = watch_run_find(x, &o->claim.run);
+			if (other == r || (h == a->host && other && other->has_state &&
+			    (r->state.Config.cache & CACHE_READ) && o->state != ATTEMPT_LOST))
+				world_fail(x->world, "%s: a second attempt of %s lives, beside one of %s", r->name,
+				    a->request.config.ident ? a->request.config.ident : "an exec", other->name);
+		}
+	}
+}
+
+void
+watch_attempt(struct watch *x, struct ctl *ctl, const struct attempt *a)
+{
+	struct watch_run *r = watch_run_find(x, &a->claim.run);
+	struct watch_exec *e;
+
+	if (!r)
+		return;
+	e = exec_of(r, &a->key);
+	r->facts.started++;
+	r->facts.recomputed += e->attempts > 0;
+	e->attempts++;
+	if (!ctl || !r->has_state || a->claim.epoch < r->epoch)	/* the last words of one who is gone */
+		return;
+	if (e->ok && objects_has_all(x->world->objects, e->fileset))
+		world_fail(x->world, "%s: %s runs again, though its result is on record", r->name,
+		    a->request.config.ident ? a->request.config.ident : "an exec");
+	check_alone(x, r, a);
+}
+
+void
+watch_run_facts(const struct watch_run *r, struct run_facts *out)
+{
+	*out = r->facts;
+}
+
+static bool
+near(double a, double b)
+{
+	return fabs(a - b) <= 1e-6 * (fabs(a) + fabs(b) + 1);
+}
+
+void
+watch_total(struct watch *x)
+{
+	struct watch_run *r;
+
+	for (r = x->runs; r; r = r->hh.next)
+		if (r->has_state && r->state.Phase == PHASE_DONE &&
+		    (!near(r->state.TotalResources.cpu, r->total.cpu) || !near(r->state.TotalResources.mem, r->total.mem)))
+			world_fail(x->world, "%s: TotalResources say %g core-minutes, its attempts come to %g", r->name,
+			    r->state.TotalResources.cpu, r->total.cpu);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_SIM_WATCH_H
+#define WEIR_SIM_WATCH_H
+
+#include "iface/exec.h"
+#include "run/record.h"
+#include "sim/world.h"
+
+/*
+ * Whoever watches that the promises are kept. It sees every record as it is written, becomes durable and
+ * is acknowledged, every put and every attempt, and says at once what must not be. What it compares with
+ * is made from what it saw, never from what the runners remember.
+ *
+ *  - a result is acted on only when its record is acknowledged, a put only follows its `started` record
+ *  - an exec with a durable result whose objects are there does not run again in its run
+ *  - a key has at most one live attempt a run, and one among the runs that may share
+ *  - phases, tries, epochs and totals only go forward; a success is the last word
+ *  - what is put at once fits the alloc, what runs at once fits the host
+ *  - a run without the cache uses nothing but what it started
+ *  - claims carry the try that the run is in
+ *  - every exec that a result stands on is explained by a record
+ */
+struct watch *watch_new(struct world *);
+void watch_free(struct watch *);
+
+/* Records. */
+struct seen;		/* one record; shared between journal and watch */
+struct seen *watch_record(struct watch *, struct ctl *, const void *payload, size_t);	/* gives */
+void seen_unref(struct seen *);
+void watch_written(struct watch *, struct seen *);
+void watch_durable(struct watch *, struct seen *);	/* again is fine */
+void watch_acknowledged(struct watch *, struct seen *);
+
+/* Runs. */
+struct run_facts {		/* what the records and attempts of a run come to */
+	unsigned execs;		/* keys that ended well */
+	unsigned started;	/* attempts made for it */
+	unsigned recomputed;	/* of them, beyond the first of a key */
+	unsigned ended, failed, lost, hits, joined, interns, records, snapshots;
+	unsigned tries, resets, epoch, done;	/* done: snapshots with phase Done */
+};
+struct watch_run;
+struct watch_run *watch_run_new(struct watch *, const struct digest *id, const char *name);	/* borrowed */
+struct watch_run *watch_run_find(struct watch *, const struct digest *id);	/* NULL: unknown */
+const char *watch_run_name(const struct watch_run *);
+const struct run_state *watch_run_state(const struct watch_run *);	/* newest durable one; NULL: it does not exist yet */
+void watch_run_facts(const struct watch_run *, struct run_facts *);
+/* Has a record explained this exec, by node or by physical key? */
+bool watch_run_explains(const struct watch_run *, const struct digest *node, const struct digest *pkey);
+
+/* Execs. */
+void watch_put(struct watch *, struct ctl *, const struct exec_config *, const struct resources *out, const struct resources *total);
+struct attempt;
+void watch_attempt(struct watch *, struct ctl *, const struct attempt *);	/* created; ctl NULL: it is gone */
+void watch_data(struct watch *, const struct digest *);		/* put into the repository by a controller */
+void watch_transition(struct watch *, const struct run_state *);	/* a runner says that this is durable */
+void watch_total(struct watch *);	/* at the end */
+
+#endif
