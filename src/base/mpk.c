@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mpk_scan.h"
 #include "base/xalloc.h"
 
 /*
- * msgpack. Before msgpack-c sees foreign bytes, check() walks them once: msgpack-c allocates for
+ * msgpack. Before msgpack-c sees foreign bytes, mpk_whole() walks them once: msgpack-c allocates for
  * what a header claims, and a claim of four billion elements costs an attacker five bytes.
  */
 
-#define DEPTH_MAX 30	/* nested containers; msgpack-c itself ends at 32 */
 #define ERR_DEPTH 10	/* causes written one by one; deeper ones become text */
 
 static int
@@ -127,94 +127,6 @@ mpk_time(struct mpk_w *w, int64_t ns)
 	msgpack_pack_timestamp(&w->pk, &ts);
 }
 
-struct cursor {
-	const unsigned char *p, *end;
-};
-
-static bool
-take_be(struct cursor *c, unsigned n, uint64_t *v)
-{
-	if ((size_t)(c->end - c->p) < n)
-		return false;
-	for (*v = 0; n; n--)
-		*v = *v << 8 | *c->p++;
-	return true;
-}
-
-/* Steps over one object's head and its own bytes; *inner is how many objects follow inside it. */
-static bool
-step(struct cursor *c, uint64_t *inner)
-{
-	/* For 0xc4 to 0xdf: bytes of the length field, and what the length counts (b bytes, a objects, m pairs). */
-	static const struct {
-		uint8_t field, plus;	/* plus: fixed bytes that follow (numbers, the type of an ext) */
-		char counts;
-	} heads[] = {
-		{ 1, 0, 'b' }, { 2, 0, 'b' }, { 4, 0, 'b' },			/* bin */
-		{ 1, 1, 'b' }, { 2, 1, 'b' }, { 4, 1, 'b' },			/* ext */
-		{ 0, 4, 0 }, { 0, 8, 0 },					/* float */
-		{ 0, 1, 0 }, { 0, 2, 0 }, { 0, 4, 0 }, { 0, 8, 0 },		/* uint */
-		{ 0, 1, 0 }, { 0, 2, 0 }, { 0, 4, 0 }, { 0, 8, 0 },		/* int */
-		{ 0, 2, 0 }, { 0, 3, 0 }, { 0, 5, 0 }, { 0, 9, 0 }, { 0, 17, 0 },	/* fixext */
-		{ 1, 0, 'b' }, { 2, 0, 'b' }, { 4, 0, 'b' },			/* str */
-		{ 2, 0, 'a' }, { 4, 0, 'a' }, { 2, 0, 'm' }, { 4, 0, 'm' },
-	};
-	uint64_t len = 0, skip = 0;
-	unsigned head;
-
-	if (c->p == c->end)
-		return false;
-	head = *c->p++;
-	*inner = 0;
-	if (head >= 0x80 && head <= 0x8f) {
-		*inner = 2 * (head & 15);
-	} else if (head >= 0x90 && head <= 0x9f) {
-		*inner = head & 15;
-	} else if (head >= 0xa0 && head <= 0xbf) {
-		skip = head & 31;
-	} else if (head == 0xc1) {
-		return false;
-	} else if (head >= 0xc4 && head <= 0xdf) {
-		char counts = heads[head - 0xc4].counts;
-
-		if (!take_be(c, heads[head - 0xc4].field, &len))
-			return false;
-		skip = heads[head - 0xc4].plus + (counts == 'b' ? len : 0);
-		*inner = counts == 'a' ? len : counts == 'm' ? 2 * len : 0;
-	}
-	if ((uint64_t)(c->end - c->p) < skip)
-		return false;
-	c->p += skip;
-	return *inner <= (uint64_t)(c->end - c->p);	/* each object inside takes a byte at least */
-}
-
-/* Is this exactly one object, whole, and not too deep? */
-static bool
-check(const void *p, size_t n)
-{
-	struct cursor c = { p, (const unsigned char *)p + n };
-	uint64_t left[DEPTH_MAX + 1] = { 1 };	/* objects still to come at each depth */
-	int depth = 0;
-
-	while (depth >= 0) {
-		uint64_t inner;
-
-		if (left[depth] == 0) {
-			depth--;
-			continue;
-		}
-		left[depth]--;
-		if (!step(&c, &inner))
-			return false;
-		if (inner == 0)
-			continue;
-		if (depth == DEPTH_MAX)
-			return false;
-		left[++depth] = inner;
-	}
-	return c.p == c.end;
-}
-
 struct err *
 mpk_parse(struct mpk_doc *d, const void *p, size_t n)
 {
@@ -222,7 +134,7 @@ mpk_parse(struct mpk_doc *d, const void *p, size_t n)
 	char *copy;
 
 	memset(d, 0, sizeof *d);
-	if (!check(p, n))
+	if (!mpk_whole(p, n))
 		return err_msg(ERR_INVALID, "not one whole msgpack object (%zu bytes)", n);
 	copy = xmemdup(p, n);
 	msgpack_unpacked_init(&d->u);
@@ -382,20 +294,8 @@ bool
 mpk_as_time(const msgpack_object *o, int64_t *ns)
 {
 	msgpack_timestamp ts;
-	int64_t t;
 
-	if (!o || !msgpack_object_to_timestamp(o, &ts) || ts.tv_nsec > 999999999)
-		return false;
-	if (ts.tv_sec < 0) {	/* count down from the second above: the earliest time does not fit otherwise */
-		if (__builtin_mul_overflow(ts.tv_sec + 1, (int64_t)1000000000, &t) ||
-		    __builtin_add_overflow(t, (int64_t)ts.tv_nsec - 1000000000, &t))
-			return false;
-	} else if (__builtin_mul_overflow(ts.tv_sec, (int64_t)1000000000, &t) ||
-	    __builtin_add_overflow(t, (int64_t)ts.tv_nsec, &t)) {
-		return false;
-	}
-	*ns = t;
-	return true;
+	return o && msgpack_object_to_timestamp(o, &ts) && mpk_time_ns(ts.tv_sec, ts.tv_nsec, ns);
 }
 
 bool

@@ -11,11 +11,14 @@
 #include "loop/loop.h"
 
 /*
- * inotify says when the journals grow; a slow timer finds out that the controller is gone (a lock that
- * is let go wakes nobody). Each look reads the run's records and hands out those it has not seen.
+ * inotify says when the journal grows; a slow timer finds out that the controller is gone (a lock that
+ * is let go wakes nobody). Each look reads the run's records in the journal of the controller that had
+ * it, and hands out those it has not seen; only when there is none, or it is gone, or the run is over,
+ * all journals are read.
  */
-#define LOOK_EVERY MILLIS(200)
-#define LOOK_PAUSE MILLIS(20)	/* a burst of records is read once */
+#define LOOK_EVERY  MILLIS(200)
+#define LOOK_PAUSE  MILLIS(20)		/* a burst of records is read once */
+#define LOOK_RECORD 10000		/* ns more for each record that a look reads: it costs a tenth of that */
 
 struct follow_op {
 	struct op	   op;
@@ -25,7 +28,9 @@ struct follow_op {
 	int		   fd;		/* inotify, or -1: only the timer */
 	struct timer	   look;
 	uint64_t	   seen;	/* n of the newest record handed out */
-	char		  *watched;	/* controller whose folder is watched */
+	char		  *watched;	/* controller whose folder is watched; NULL: all are read */
+	int64_t		   pause;	/* before what has grown is read */
+	bool		   soon;	/* look is set to that */
 	follow_record_cb  *record;
 	follow_cb	  *cb;
 	void		  *arg;
@@ -39,7 +44,10 @@ follow_grown_cb(int what unused_arg, void *arg)
 
 	while (read(f->fd, buf, sizeof buf) > 0)
 		;
-	timer_set(&f->look, LOOK_PAUSE);
+	if (f->soon)		/* or a journal that never rests is never read */
+		return;
+	f->soon = true;
+	timer_set(&f->look, f->pause);
 }
 
 static void
@@ -55,10 +63,12 @@ watch(struct follow_op *f, const char *controller)
 {
 	char *dir;
 
-	if (f->fd < 0 || (f->watched != NULL && strcmp(f->watched, controller) == 0))
+	if (f->watched != NULL && strcmp(f->watched, controller) == 0)
 		return;
 	free(f->watched);
 	f->watched = xstrdup(controller);
+	if (f->fd < 0)
+		return;
 	dir = xasprintf("%s/%s", f->root->journal, controller);
 	(void)inotify_add_watch(f->fd, dir, IN_MODIFY | IN_CREATE);
 	free(dir);
@@ -76,30 +86,75 @@ hand_out(struct follow_op *f, const struct run_entry *e)
 	}
 }
 
+/* Is it still at work? Then there is no more to do but to look again. */
+static bool
+goes_on(struct follow_op *f, struct rundb *db)
+{
+	struct run_entry *e;
+	size_t n;
+
+	e = rundb_runs(db, &n);
+	if (n == 0)
+		return false;
+	hand_out(f, e);
+	if (!e->live || e->state.Phase == PHASE_DONE)
+		return false;
+	watch(f, e->controller);
+	f->pause = LOOK_PAUSE + (int64_t)e->nrecords * LOOK_RECORD;
+	timer_set(&f->look, f->pause > LOOK_EVERY ? f->pause : LOOK_EVERY);
+	return true;
+}
+
+static struct err *
+read_journals(struct follow_op *f, bool all, struct rundb **db)
+{
+	return all ? rundb_open(f->root, RUNDB_RECORDS, &f->run, NULL, NULL, db) :
+	    rundb_open_one(f->root, f->watched, &f->run, db);
+}
+
+/* Gives what was read unless the run goes on. */
+static struct err *
+look(struct follow_op *f, struct rundb **db)
+{
+	bool all = f->watched == NULL;
+	struct err *err;
+
+	timer_clear(&f->look);
+	f->soon = false;
+	for (;;) {
+		err = read_journals(f, all, db);
+		if (err != NULL)
+			return err;
+		if (goes_on(f, *db))
+			break;
+		if (all)
+			return NULL;
+		rundb_free(*db);
+		*db = NULL;
+		all = true;
+	}
+	rundb_free(*db);
+	*db = NULL;
+	return NULL;
+}
+
 static void
 follow_advance(struct op *op)
 {
 	struct follow_op *f = op_owner(op, struct follow_op, op);
-	struct rundb *db = NULL;
-	struct err *err = rundb_open(f->root, RUNDB_RECORDS, &f->run, NULL, NULL, &db);
 	struct run_entry *e = NULL;
+	struct rundb *db = NULL;
+	struct err *err = look(f, &db);
 	follow_cb *cb = f->cb;
 	void *arg = f->arg;
 	size_t n = 0;
 
+	if (err == NULL && db == NULL)
+		return;
 	if (err == NULL)
 		e = rundb_runs(db, &n);
 	if (err == NULL && n == 0)
 		err = err_new(ERR_NOT_EXIST, "follow", "the run has no record");
-	if (err == NULL) {
-		hand_out(f, e);
-		if (e->live && e->state.Phase != PHASE_DONE) {
-			watch(f, e->controller);
-			timer_set(&f->look, LOOK_EVERY);
-			rundb_free(db);
-			return;
-		}
-	}
 	op_release(op);
 	cb(err == NULL ? e : NULL, err, arg);
 	rundb_free(db);
@@ -127,6 +182,7 @@ follow_start(struct loop *loop, const struct root *root, const struct digest *ru
 
 	op_init(&f->op, loop, &follow_type);
 	f->root = root;
+	f->pause = LOOK_PAUSE;
 	f->run = *run;
 	f->record = record;
 	f->cb = cb;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mpk_scan.h"
 #include "base/xalloc.h"
 
 /*
@@ -208,6 +209,119 @@ record_head(const msgpack_object *o, struct record_head *h)
 	(void)mpk_get_u64(o, "epoch", &h->epoch);
 	(void)mpk_get_u64(o, "n", &h->n);
 	return NULL;
+}
+
+static bool
+slice_index(const char *const *names, size_t n, const struct mpk_slice *v, int *out)
+{
+	const char *s;
+	size_t len;
+
+	return mpk_slice_str(v, &s, &len) && name_index(names, n, s, len, out);
+}
+
+static bool
+peek_failed(const struct mpk_slice *result)
+{
+	struct mpk_slice key, value;
+	struct mpk_scan s;
+
+	if (!mpk_scan_map(&s, result->p, (size_t)(result->end - result->p)))
+		return false;
+	while (mpk_scan_next(&s, &key, &value)) {
+		if (mpk_slice_is(&key, "state"))
+			return !mpk_slice_is(&value, attempt_state_name(ATTEMPT_OK));
+	}
+	return false;
+}
+
+static bool
+peek_state(const struct mpk_slice *state)
+{
+	struct mpk_slice key, value;
+	bool has_id = false, has_phase = false;
+	enum run_phase phase;
+	struct digest id;
+	struct mpk_scan s;
+	const char *name;
+	size_t n;
+
+	if (!mpk_scan_map(&s, state->p, (size_t)(state->end - state->p)))
+		return false;
+	while ((!has_id || !has_phase) && mpk_scan_next(&s, &key, &value)) {
+		if (mpk_slice_is(&key, "ID"))
+			has_id = mpk_slice_digest(&value, &id);
+		else if (mpk_slice_is(&key, "Phase"))
+			has_phase = mpk_slice_str(&value, &name, &n) && phase_from_name(name, n, &phase);
+	}
+	return has_id && has_phase;
+}
+
+enum peek_field { PEEK_KIND, PEEK_SEQ, PEEK_TIME, PEEK_RUN, PEEK_EPOCH, PEEK_N, PEEK_EVENT, PEEK_KEY, PEEK_RESULT, PEEK_STATE };
+static const char *const peek_names[] = { "kind", "seq", "time", "run", "epoch", "n", "event", "key", "result", "state" };
+
+static void
+peek_field(struct record_peek *out, enum peek_field field, const struct mpk_slice *v, bool *has_seq)
+{
+	struct record_head *h = &out->head;
+	int k;
+
+	switch (field) {
+	case PEEK_KIND:
+		h->kind = slice_index(kind_names, nitems(kind_names), v, &k) ? (enum record_kind)k : REC_UNKNOWN;
+		break;
+	case PEEK_SEQ:
+		*has_seq = mpk_slice_u64(v, &h->seq);
+		break;
+	case PEEK_TIME:
+		(void)mpk_slice_time(v, &h->time);
+		break;
+	case PEEK_RUN:
+		(void)mpk_slice_digest(v, &h->run);
+		break;
+	case PEEK_EPOCH:
+		(void)mpk_slice_u64(v, &h->epoch);
+		break;
+	case PEEK_N:
+		(void)mpk_slice_u64(v, &h->n);
+		break;
+	case PEEK_EVENT:
+		out->is_exec = slice_index(event_names, nitems(event_names), v, &k);
+		out->event = out->is_exec ? (enum exec_event)k : XEV_INTERN;
+		break;
+	case PEEK_KEY:
+		(void)mpk_slice_digest(v, &out->pkey);
+		break;
+	case PEEK_RESULT:
+		out->failed = peek_failed(v);
+		break;
+	case PEEK_STATE:
+		out->is_state = peek_state(v);
+		break;
+	}
+}
+
+bool
+record_peek(const char *payload, size_t len, struct record_peek *out)
+{
+	struct mpk_slice key, value;
+	bool has_seq = false, has_kind = false;
+	struct mpk_scan s;
+	int k;
+
+	memset(out, 0, sizeof *out);
+	if (!mpk_scan_map(&s, payload, len))
+		return false;
+	while (mpk_scan_next(&s, &key, &value)) {
+		if (!slice_index(peek_names, nitems(peek_names), &key, &k))
+			continue;
+		has_kind = has_kind || k == PEEK_KIND;
+		peek_field(out, (enum peek_field)k, &value, &has_seq);
+	}
+	out->is_exec = out->is_exec && out->head.kind == REC_EXEC;
+	out->is_state = out->is_state && out->head.kind == REC_SNAPSHOT;
+	out->failed = out->failed && out->event == XEV_ENDED;
+	return has_seq && has_kind && s.left == 0 && s.p == s.end;
 }
 
 struct err *

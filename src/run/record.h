@@ -37,6 +37,17 @@ void record_exec(struct buf *, const struct record_head *, const struct eval_eve
 void record_epoch(struct buf *, const struct record_head *, const char *controller, const char *why);
 void record_note(struct buf *, const struct record_head *, const char *text);
 
+/* What counting and sorting want of a record, read in place, without memory of its own. */
+struct record_peek {
+	struct record_head head;
+	bool		   is_exec;	/* of an event that is known: the next three */
+	enum exec_event	   event;
+	struct digest	   pkey;	/* zero: none */
+	bool		   failed;	/* ended, and not ok */
+	bool		   is_state;	/* a snapshot whose State can be read */
+};
+bool record_peek(const char *payload, size_t, struct record_peek *);	/* false: not a record */
+
 must_check struct err *record_head(const msgpack_object *, struct record_head *);
 const char *record_kind_name(enum record_kind);
 const char *exec_event_name(enum exec_event);

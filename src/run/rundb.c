@@ -1,44 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/rundb.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <uthash.h>
 
-#include "base/wal.h"
 #include "base/xalloc.h"
+#include "run/journals.h"
 
 /*
- * Reads journals into tables. A controller's folder is read in the order of its segments; a seq that
- * was seen is dropped, because a journal process that died had its last records sent again. What a
- * reader would get wrong: a torn tail in a folder whose lock is held is a record being written.
+ * Sorts the records of all journals into tables. There may be very many, so each is only peeked at; of
+ * a run's snapshots the newest alone is decoded, at the end.
  */
 struct run_slot {
 	struct run_entry e;
+	struct buf	 snapshot;	/* payload of the newest that can be read */
 	UT_hash_handle	 hh;
 };
-struct exec_slot {
-	struct digest  pkey, run;	/* run: the newest that has it */
-	UT_hash_handle hh;
+struct exec_ref {
+	struct digest pkey, run;
+	size_t	      order;		/* of reading: the newest has the highest */
 };
 struct rundb {
 	enum rundb_what	  what;
 	const struct digest *only;
 	struct run_slot	 *runs;
-	struct exec_slot *execs;
 	struct run_entry *sorted;	/* array, made at the end: owns the entries from then on */
 	size_t		  nsorted;
+	struct exec_ref	 *execs;	/* as they came, then sorted by key, each once */
+	size_t		  nexecs;
+	bool		  execs_sorted;
 	char		**controllers;
 	size_t		  ncontrollers;
-	/* while one folder is read */
-	const char	 *controller;
-	bool		  live;
-	uint64_t	  last_seq;
-	wal_damage_cb	 *damage;
-	void		 *damage_arg;
 };
 
 static void
@@ -51,35 +45,38 @@ entry_release(struct run_entry *e)
 	free(e->records);
 }
 
+static void
+slots_release(struct rundb *db, bool entries)
+{
+	struct run_slot *r, *rt;
+
+	HASH_ITER(hh, db->runs, r, rt) {
+		HASH_DEL(db->runs, r);
+		if (entries)
+			entry_release(&r->e);
+		buf_release(&r->snapshot);
+		free(r);
+	}
+}
+
 void
 rundb_free(struct rundb *db)
 {
-	struct run_slot *r, *rt;
-	struct exec_slot *x, *xt;
-
 	if (db == NULL)
 		return;
-	HASH_ITER(hh, db->runs, r, rt) {
-		HASH_DEL(db->runs, r);
-		if (db->sorted == NULL)
-			entry_release(&r->e);
-		free(r);
-	}
-	HASH_ITER(hh, db->execs, x, xt) {
-		HASH_DEL(db->execs, x);
-		free(x);
-	}
+	slots_release(db, true);
 	for (size_t i = 0; i < db->nsorted; i++)
 		entry_release(&db->sorted[i]);
 	free(db->sorted);
+	free(db->execs);
 	for (size_t i = 0; i < db->ncontrollers; i++)
 		free(db->controllers[i]);
 	free(db->controllers);
 	free(db);
 }
 
-static struct run_entry *
-entry_of(struct rundb *db, const struct digest *run)
+static struct run_slot *
+slot_of(struct rundb *db, const struct digest *run)
 {
 	struct run_slot *r;
 
@@ -90,160 +87,97 @@ entry_of(struct rundb *db, const struct digest *run)
 		r->e.state.ID = *run;
 		HASH_ADD(hh, db->runs, e.state.ID, sizeof *run, r);
 	}
-	return &r->e;
+	return r;
 }
 
-static void
-note_exec_key(struct rundb *db, const struct digest *pkey, const struct digest *run)
+/* Room for one more in an array that grows at each power of two. */
+static void *
+grow(void *array, size_t n, size_t size)
 {
-	struct exec_slot *x;
+	return (n & (n - 1)) == 0 ? xreallocarray(array, n == 0 ? 1 : n * 2, size) : array;
+}
 
-	if (digest_is_zero(pkey))
-		return;
-	HASH_FIND(hh, db->execs, pkey, sizeof *pkey, x);
-	if (x == NULL) {
-		x = xcalloc(1, sizeof *x);
-		x->pkey = *pkey;
-		HASH_ADD(hh, db->execs, pkey, sizeof *pkey, x);
+/* The journals come one after the other, so the name is the last one or a new one. */
+static const char *
+controller_name(struct rundb *db, const char *name)
+{
+	if (db->ncontrollers == 0 || strcmp(db->controllers[db->ncontrollers - 1], name) != 0) {
+		db->controllers = grow(db->controllers, db->ncontrollers, sizeof *db->controllers);
+		db->controllers[db->ncontrollers++] = xstrdup(name);
 	}
-	x->run = *run;
+	return db->controllers[db->ncontrollers - 1];
 }
 
 static void
-keep_record(struct rundb *db, struct run_entry *e, const struct record_head *h, const char *payload, size_t len)
+keep_record(struct rundb *db, struct run_entry *e, const struct journal_item *item)
 {
 	struct run_record *r;
 
-	if ((e->nrecords & (e->nrecords - 1)) == 0)	/* grows at each power of two */
-		e->records = xreallocarray(e->records, e->nrecords == 0 ? 1 : e->nrecords * 2, sizeof *e->records);
+	e->records = grow(e->records, e->nrecords, sizeof *e->records);
 	r = &e->records[e->nrecords++];
-	r->head = *h;
-	r->payload = xmemdup(payload, len);
-	r->len = len;
-	r->controller = db->controller;
+	r->head = item->peek->head;
+	r->payload = xmemdup(item->payload, item->len);
+	r->len = item->len;
+	r->controller = controller_name(db, item->controller);
 }
 
 static void
-count_exec(struct rundb *db, struct run_entry *e, const msgpack_object *o)
+count_exec(struct rundb *db, struct run_entry *e, const struct record_peek *p)
 {
-	struct exec_record r;
-	struct err *err = record_as_exec(o, &r);
-
-	if (err != NULL) {	/* of a newer schema: kept in the records, not counted */
-		err_free(err);
-		return;
+	if (!digest_is_zero(&p->pkey)) {
+		db->execs = grow(db->execs, db->nexecs, sizeof *db->execs);
+		db->execs[db->nexecs] = (struct exec_ref){ p->pkey, e->state.ID, db->nexecs };
+		db->nexecs++;
 	}
-	note_exec_key(db, &r.pkey, &e->state.ID);
-	if (r.event == XEV_STARTED)
+	if (p->event == XEV_STARTED)
 		e->execs_started++;
-	else if (r.event == XEV_HIT)
+	else if (p->event == XEV_HIT)
 		e->hits++;
-	else if (r.event == XEV_ENDED)
+	else if (p->event == XEV_ENDED)
 		e->execs_ended++;
-	if (r.event == XEV_ENDED && r.has_result && r.result.state != ATTEMPT_OK)
+	if (p->failed)
 		e->execs_failed++;
-	exec_record_release(&r);
+}
+
+/* The newest epoch decides whose the run is, and what it is. */
+static void
+take_newest(struct run_slot *r, const struct journal_item *item)
+{
+	struct run_entry *e = &r->e;
+
+	e->epoch = item->peek->head.epoch;
+	if (e->controller == NULL || strcmp(e->controller, item->controller) != 0) {
+		free(e->controller);
+		e->controller = xstrdup(item->controller);
+	}
+	e->live = item->live;
+	if (item->peek->is_state) {
+		buf_clear(&r->snapshot);
+		buf_add(&r->snapshot, item->payload, item->len);
+	}
+	e->interrupted = item->peek->head.kind == REC_NOTE;
 }
 
 static void
-take_snapshot(struct run_entry *e, const msgpack_object *o)
+rundb_item(const struct journal_item *item, void *arg)
 {
-	struct run_state s;
-	struct err *err = record_as_state(o, &s);
-
-	if (err != NULL) {
-		err_free(err);
-		return;
-	}
-	state_release(&e->state);
-	e->state = s;
-}
-
-static struct err *
-rundb_record(const struct wal_pos *pos unused_arg, const char *payload, size_t len, void *arg)
-{
+	const struct record_head *h = &item->peek->head;
 	struct rundb *db = arg;
-	struct mpk_doc doc;
-	struct record_head h;
-	struct run_entry *e;
-	struct err *err;
+	struct run_slot *r;
 
-	err = mpk_parse(&doc, payload, len);
-	if (err != NULL) {
-		err_free(err);
-		return NULL;
-	}
-	err = record_head(mpk_root(&doc), &h);
-	/* A header has the seq of the record after it, and is no part of the sequence. */
-	if (err != NULL || h.kind == REC_HEADER || h.seq <= db->last_seq) {
-		err_free(err);
-		goto out;
-	}
-	db->last_seq = h.seq;
-	if (digest_is_zero(&h.run) || (db->only != NULL && !digest_equal(&h.run, db->only)))
-		goto out;
-	e = entry_of(db, &h.run);
-	if (h.epoch >= e->epoch) {
-		e->epoch = h.epoch;
-		if (e->controller == NULL || strcmp(e->controller, db->controller) != 0) {
-			free(e->controller);
-			e->controller = xstrdup(db->controller);
-		}
-		e->live = db->live;
-		if (h.kind == REC_SNAPSHOT)
-			take_snapshot(e, mpk_root(&doc));
-		e->interrupted = h.kind == REC_NOTE;
-	}
-	if (h.n > e->n)
-		e->n = h.n;
-	if (h.time > e->last_time)
-		e->last_time = h.time;
-	if (h.kind == REC_EXEC)
-		count_exec(db, e, mpk_root(&doc));
+	if (digest_is_zero(&h->run) || (db->only != NULL && !digest_equal(&h->run, db->only)))
+		return;
+	r = slot_of(db, &h->run);
+	if (h->epoch >= r->e.epoch)
+		take_newest(r, item);
+	if (h->n > r->e.n)
+		r->e.n = h->n;
+	if (h->time > r->e.last_time)
+		r->e.last_time = h->time;
+	if (item->peek->is_exec)
+		count_exec(db, &r->e, item->peek);
 	if (db->what == RUNDB_RECORDS)
-		keep_record(db, e, &h, payload, len);
-out:
-	mpk_doc_release(&doc);
-	return NULL;
-}
-
-static void
-rundb_damage(const struct wal_pos *pos, enum frame_state state, uint64_t skipped, void *arg)
-{
-	struct rundb *db = arg;
-
-	if (state == FRAME_TORN && db->live)
-		return;
-	if (db->damage != NULL)
-		db->damage(pos, state, skipped, db->damage_arg);
-}
-
-static int
-cmp_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static struct err *
-list_controllers(const char *dir, char ***names, size_t *n)
-{
-	DIR *d = opendir(dir);
-	struct dirent *e;
-
-	*names = NULL;
-	*n = 0;
-	if (d == NULL)
-		return errno == ENOENT ? NULL : err_errno(errno, "open", "%s", dir);
-	while ((e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.')
-			continue;
-		*names = xreallocarray(*names, *n + 1, sizeof **names);
-		(*names)[(*n)++] = xstrdup(e->d_name);
-	}
-	closedir(d);
-	if (*n > 0)
-		qsort(*names, *n, sizeof **names, cmp_name);
-	return NULL;
+		keep_record(db, &r->e, item);
 }
 
 static int
@@ -267,40 +201,55 @@ cmp_entry(const void *a, const void *b)
 }
 
 static void
+decode_state(struct run_slot *r)
+{
+	struct mpk_doc doc;
+	struct run_state s;
+	struct err *err;
+
+	if (r->snapshot.len == 0)
+		return;
+	err = mpk_parse(&doc, r->snapshot.p, r->snapshot.len);
+	if (err == NULL) {
+		err = record_as_state(mpk_root(&doc), &s);
+		mpk_doc_release(&doc);
+	}
+	if (err == NULL) {
+		state_release(&r->e.state);
+		r->e.state = s;
+	}
+	err_free(err);	/* of a newer schema: the run is there, and nothing is known of it */
+}
+
+static void
 sort_runs(struct rundb *db)
 {
 	struct run_slot *r, *tmp;
 
 	db->sorted = xcalloc(HASH_COUNT(db->runs) + 1, sizeof *db->sorted);
 	HASH_ITER(hh, db->runs, r, tmp) {
+		decode_state(r);
 		if (r->e.nrecords > 0)
 			qsort(r->e.records, r->e.nrecords, sizeof *r->e.records, cmp_record);
 		db->sorted[db->nsorted++] = r->e;
 	}
+	slots_release(db, false);
 	qsort(db->sorted, db->nsorted, sizeof *db->sorted, cmp_entry);
 }
 
-struct err *
-rundb_open(const struct root *root, enum rundb_what what, const struct digest *only, wal_damage_cb *damage, void *arg,
-    struct rundb **out)
+static struct rundb *
+rundb_new(enum rundb_what what, const struct digest *only)
 {
 	struct rundb *db = xcalloc(1, sizeof *db);
-	struct err *err;
 
 	db->what = what;
 	db->only = only;
-	db->damage = damage;
-	db->damage_arg = arg;
-	err = list_controllers(root->journal, &db->controllers, &db->ncontrollers);
-	for (size_t i = 0; err == NULL && i < db->ncontrollers; i++) {
-		char *dir = xasprintf("%s/%s", root->journal, db->controllers[i]);
+	return db;
+}
 
-		db->controller = db->controllers[i];
-		db->last_seq = 0;
-		db->live = wal_is_live(dir);	/* before reading: what it wrote until it ended is then seen */
-		err = wal_scan_dir(dir, rundb_record, rundb_damage, db);
-		free(dir);
-	}
+static struct err *
+rundb_read(struct rundb *db, struct err *err, struct rundb **out)	/* takes both */
+{
 	if (err != NULL) {
 		rundb_free(db);
 		return err;
@@ -310,6 +259,23 @@ rundb_open(const struct root *root, enum rundb_what what, const struct digest *o
 	return NULL;
 }
 
+struct err *
+rundb_open(const struct root *root, enum rundb_what what, const struct digest *only, wal_damage_cb *damage, void *arg,
+    struct rundb **out)
+{
+	struct rundb *db = rundb_new(what, only);
+
+	return rundb_read(db, journals_each(root, NULL, damage, arg, rundb_item, db), out);
+}
+
+struct err *
+rundb_open_one(const struct root *root, const char *controller, const struct digest *run, struct rundb **out)
+{
+	struct rundb *db = rundb_new(RUNDB_RECORDS, run);
+
+	return rundb_read(db, journals_one(root, controller, rundb_item, db), out);
+}
+
 struct run_entry *
 rundb_runs(struct rundb *db, size_t *n)
 {
@@ -317,9 +283,36 @@ rundb_runs(struct rundb *db, size_t *n)
 	return db->sorted;
 }
 
-void
-rundb_each_exec(const struct rundb *db, rundb_exec_cb *cb, void *arg)
+static int
+cmp_exec(const void *a, const void *b)
 {
-	for (const struct exec_slot *x = db->execs; x != NULL; x = x->hh.next)
-		cb(&x->pkey, &x->run, arg);
+	const struct exec_ref *x = a, *y = b;
+	int c = digest_cmp(&x->pkey, &y->pkey);
+
+	return c != 0 ? c : x->order > y->order ? -1 : x->order < y->order;
+}
+
+/* Each key once, with the newest run: most who read the journals never ask. */
+static void
+sort_execs(struct rundb *db)
+{
+	size_t n = 0;
+
+	if (db->execs_sorted || db->nexecs == 0)
+		return;
+	qsort(db->execs, db->nexecs, sizeof *db->execs, cmp_exec);
+	for (size_t i = 0; i < db->nexecs; i++) {
+		if (n == 0 || !digest_equal(&db->execs[n - 1].pkey, &db->execs[i].pkey))
+			db->execs[n++] = db->execs[i];
+	}
+	db->nexecs = n;
+	db->execs_sorted = true;
+}
+
+void
+rundb_each_exec(struct rundb *db, rundb_exec_cb *cb, void *arg)
+{
+	sort_execs(db);
+	for (size_t i = 0; i < db->nexecs; i++)
+		cb(&db->execs[i].pkey, &db->execs[i].run, arg);
 }

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WEIR_BASE_MPK_SCAN_H
+#define WEIR_BASE_MPK_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+
+/*
+ * A msgpack map read in place, pair by pair, without memory of its own: for whoever wants a few fields
+ * of very many documents. Everything else reads with mpk.h.
+ *
+ *	struct mpk_scan s;
+ *	struct mpk_slice key, value;
+ *
+ *	if (mpk_scan_map(&s, p, n))
+ *		while (mpk_scan_next(&s, &key, &value))
+ *			if (mpk_slice_is(&key, "seq"))
+ *				mpk_slice_u64(&value, &seq);
+ */
+struct mpk_scan {
+	const unsigned char *p, *end;
+	uint64_t	     left;	/* pairs */
+};
+struct mpk_slice {		/* one whole object, borrowed */
+	const unsigned char *p, *end;
+};
+bool mpk_scan_map(struct mpk_scan *, const void *, size_t);	/* false: no map */
+bool mpk_scan_next(struct mpk_scan *, struct mpk_slice *key, struct mpk_slice *value);	/* false: the end, or no msgpack */
+
+/* False, and nothing written, when the type is another. */
+bool mpk_slice_is(const struct mpk_slice *, const char *text);
+bool mpk_slice_str(const struct mpk_slice *, const char **, size_t *);
+bool mpk_slice_u64(const struct mpk_slice *, uint64_t *);
+bool mpk_slice_digest(const struct mpk_slice *, struct digest *);
+bool mpk_slice_time(const struct mpk_slice *, int64_t *ns);
+
+/* Of a timestamp's two parts; false if ns since 1970 cannot hold it. */
+bool mpk_time_ns(int64_t sec, uint64_t nsec, int64_t *ns);
+bool mpk_whole(const void *, size_t);	/* exactly one object, complete and not too deep */
+
+#endif
