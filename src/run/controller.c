@@ -16,6 +16,7 @@
 #include "executor/keeper_client.h"
 #include "executor/ledger.h"
 #include "pool/pool_local.h"
+#include "run/rebuild.h"
 #include "run/runner.h"
 #include "store/assoc_lmdb.h"
 #include "store/repo_file.h"
@@ -187,6 +188,26 @@ open_cluster(struct controller *c, const struct controller_config *config)
 	return NULL;
 }
 
+/* A cache that cannot be filled again costs time and nothing else: the run goes on, and the next one tries. */
+static void
+fill_assoc(struct controller *c)
+{
+	struct err *err;
+	size_t results;
+	char *text;
+
+	if (!rebuild_wanted(&c->root, c->id))
+		return;
+	err = rebuild(c->loop, &c->root, c->id, c->assoc, &results);
+	text = err == NULL ? NULL : err_str(err);
+	if (err != NULL)
+		log_error("cache: it could not be rebuilt from the journals: %s", text);
+	else if (results > 0)
+		log_info("cache: rebuilt from the journals, %zu entries", results);
+	free(text);
+	err_free(err);
+}
+
 struct err *
 controller_open(struct loop *loop, const struct controller_config *config, struct controller **out)
 {
@@ -207,6 +228,7 @@ controller_open(struct loop *loop, const struct controller_config *config, struc
 		goto out;
 	c->assoc = assoc_lmdb_new(loop, &c->root);
 	assoc_lmdb_on_down(c->assoc, controller_down_cb, c);
+	fill_assoc(c);
 	c->sched = sched_new(loop, c->cluster);
 	*out = c;
 	return NULL;
