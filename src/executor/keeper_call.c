@@ -379,21 +379,45 @@ keeper_call_abandon(struct keeper_call *call)
 	keeper_call_detach(call);
 }
 
+/* Many in one message: the keeper wakes once for all of them. */
 void
-keeper_client_forget(struct keeper_client *c, const struct digest *run, const struct digest *key, unsigned attempt)
+forgets_flush(struct keeper_client *c)
 {
 	struct buf b = BUF_INIT;
 	struct mpk_w w;
 
+	timer_clear(&c->forget_due);
+	if (c->nforgets == 0)
+		return;
 	mpk_w_init(&w, &b);
-	mpk_map(&w, 4);
+	mpk_map(&w, 2);
 	mpk_key(&w, "m"), mpk_str(&w, "forget");
-	mpk_key(&w, "run"), mpk_digest(&w, run);
-	mpk_key(&w, "key"), mpk_digest(&w, key);
-	mpk_key(&w, "attempt"), mpk_u64(&w, attempt);
+	mpk_key(&w, "list"), mpk_array(&w, 3 * c->nforgets);
+	for (unsigned i = 0; i < c->nforgets; i++) {
+		mpk_digest(&w, &c->forgets[i].run);
+		mpk_digest(&w, &c->forgets[i].key);
+		mpk_u64(&w, c->forgets[i].attempt);
+	}
+	c->nforgets = 0;
 	client_out_add(c, &b);
 	client_out_flush(c);
 	client_need(c);
+}
+
+void
+forgets_due_cb(void *arg)
+{
+	forgets_flush(arg);
+}
+
+void
+keeper_client_forget(struct keeper_client *c, const struct digest *run, const struct digest *key, unsigned attempt)
+{
+	c->forgets[c->nforgets++] = (struct forget){ *run, *key, attempt };
+	if (c->nforgets == FORGETS_MAX)
+		forgets_flush(c);
+	else if (!timer_is_set(&c->forget_due))
+		timer_set(&c->forget_due, FORGET_AFTER);
 }
 
 void

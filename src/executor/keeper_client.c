@@ -380,6 +380,7 @@ keeper_client_new(struct loop *loop, const struct root *root, const struct keepe
 	snprintf(c->name, sizeof c->name, "c-%016llx", (unsigned long long)random);
 	timer_init(&c->retry, loop, "keeper_retry", client_retry_cb, c);
 	timer_init(&c->unheard, loop, "keeper_unheard", calls_unheard_cb, c);
+	timer_init(&c->forget_due, loop, "keeper_forget", forgets_due_cb, c);
 	c->commands.name = "req";
 	c->interns.name = "aux";
 	c->commands.fd = c->interns.fd = -1;
@@ -398,6 +399,8 @@ keeper_client_free(struct keeper_client *c)
 
 	if (c == NULL)
 		return;
+	if (c->state == KEEPER_IN)
+		forgets_flush(c);
 	if (c->reports >= 0) {
 		path = xasprintf("%s/%s", c->root->keeper, c->name);
 		unlink(path);
@@ -409,6 +412,7 @@ keeper_client_free(struct keeper_client *c)
 	}
 	timer_clear(&c->retry);
 	timer_clear(&c->unheard);
+	timer_clear(&c->forget_due);
 	child_cancel(&c->child);
 	client_close(c);
 	while (!STAILQ_EMPTY(&c->out))

@@ -39,6 +39,12 @@ struct keeper_call {
 	UT_hash_handle	hh;
 	TAILQ_ENTRY(keeper_call) queue;
 };
+struct forget {			/* an attempt that may go */
+	struct digest run, key;
+	unsigned      attempt;
+};
+#define FORGETS_MAX  128		/* of them in one message */
+#define FORGET_AFTER MILLIS(20)
 struct message {
 	STAILQ_ENTRY(message) link;
 	struct buf data;
@@ -58,7 +64,9 @@ struct keeper_client {
 	unsigned	    failures;	/* starts in a row without a welcome */
 	bool		    wanted;	/* to be had even when nothing is asked of it */
 	struct child	   *child;
-	struct timer	    retry, unheard;
+	struct timer	    retry, unheard, forget_due;
+	struct forget	    forgets[FORGETS_MAX];	/* to be told */
+	unsigned	    nforgets;
 	int		    ctl, reports;
 	struct io	    ctl_io, reports_io;
 	char		    name[LEDGER_NAME];
@@ -100,6 +108,8 @@ void calls_report(struct keeper_client *, struct report *);
 void calls_again(struct keeper_client *, const msgpack_object *);
 void calls_requeue(struct keeper_client *);	/* after the keeper's death */
 void calls_unheard_cb(void *client);		/* ends those that were detached before anybody heard of them */
+void forgets_flush(struct keeper_client *);
+void forgets_due_cb(void *arg);
 void client_out_add(struct keeper_client *, struct buf *);	/* takes the bytes: a message for ctl */
 void client_out_flush(struct keeper_client *);
 void client_out_drop(struct keeper_client *);	/* the first */

@@ -292,14 +292,20 @@ ctl_ask(struct keeper *k, struct conn *c, const msgpack_object *o)
 	buf_release(&b);
 }
 
+/* A list of run, key and number, one after the other. */
 static void
 ctl_forget(struct keeper *k, const msgpack_object *o)
 {
+	const msgpack_object *list = mpk_get(o, "list"), *p;
 	struct digest run, key;
-	uint64_t n;
 
-	if (mpk_get_digest(o, "run", &run) && mpk_get_digest(o, "key", &key) && mpk_get_u64(o, "attempt", &n))
-		attempt_forget(k->env.ledger, &run, &key, (unsigned)n);
+	if (list == NULL || list->type != MSGPACK_OBJECT_ARRAY)
+		return;
+	p = list->via.array.ptr;
+	for (uint32_t i = 0; i + 3 <= list->via.array.size; i += 3, p += 3) {
+		if (mpk_as_digest(&p[0], &run) && mpk_as_digest(&p[1], &key) && p[2].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+			attempt_forget(k->env.ledger, &run, &key, (unsigned)p[2].via.u64);
+	}
 }
 
 /* The newest attempt of a key, living or over, for one who knows only the key. */

@@ -25,6 +25,8 @@
  * claim, stage, wait for the ledger, spawn, wait, collect, manifest, report. It may die at any point:
  * the ledger's row and the attempt's lock tell the keeper what it was doing.
  */
+#define SHORT_WAIT INT64_C(50000000)
+
 struct slot {
 	const struct keeper_env *env;
 	unsigned	   n;
@@ -34,6 +36,7 @@ struct slot {
 	int		   key_fd, dir;
 	unsigned	   attempt;
 	bool		   told;	/* taken was reported */
+	int64_t		   waits;	/* for its resources since then, monotonic */
 	int64_t		   spawned;	/* monotonic */
 	struct stage_mark *marks;	/* without isolation */
 	struct exec_result result;
@@ -52,7 +55,20 @@ slot_report(struct slot *s, enum report_kind kind, enum attempt_state state, boo
 static void
 slot_waits(void *arg)
 {
-	slot_report(arg, REPORT_TAKEN, ATTEMPT_QUEUED, false);
+	struct slot *s = arg;
+
+	s->waits = host_mono();
+	slot_report(s, REPORT_TAKEN, ATTEMPT_QUEUED, false);
+}
+
+/* Of short waits only the beginning is told: where commands are short, each message counts. */
+static void
+slot_runs(struct slot *s)
+{
+	if (!s->told)
+		slot_report(s, REPORT_TAKEN, ATTEMPT_RUNNING, false);
+	else if (host_mono() - s->waits > SHORT_WAIT)
+		slot_report(s, REPORT_STATE, ATTEMPT_RUNNING, false);
 }
 
 static void
@@ -177,7 +193,7 @@ slot_command(struct slot *s)
 		err = runtime_spawn(&s->rt, &cmd);
 	if (err == NULL) {
 		ledger_spawned(s->env->ledger, s->n, cmd.pid, u->started, !cmd.limited);
-		slot_report(s, s->told ? REPORT_STATE : REPORT_TAKEN, ATTEMPT_RUNNING, false);
+		slot_runs(s);
 		runtime_wait(&s->rt, &cmd);
 	}
 	u->ended = host_wall();
