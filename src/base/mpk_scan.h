@@ -28,7 +28,8 @@ struct mpk_slice {		/* one whole object, borrowed */
 	const unsigned char *p, *end;
 };
 bool mpk_scan_map(struct mpk_scan *, const void *, size_t);	/* false: no map */
-bool mpk_scan_next(struct mpk_scan *, struct mpk_slice *key, struct mpk_slice *value);	/* false: the end, or no msgpack */
+/* False: the end, or no msgpack. */
+bool mpk_scan_next(struct mpk_scan *, struct mpk_slice *key, struct mpk_slice *value);
 
 /* False, and nothing written, when the type is another. */
 bool mpk_slice_is(const struct mpk_slice *, const char *text);

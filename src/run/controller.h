@@ -33,8 +33,8 @@ struct controller {
 };
 must_check struct err *controller_open(struct loop *, const struct controller_config *, struct controller **);
 /*
- * All runs are over, and no operation is left. Turns the loop until the assoc's puts are acknowledged; the journal's last
- * sync is waited for. NULL is fine.
+ * All runs are over, and no operation is left. Turns the loop until the assoc's puts are acknowledged; the last sync
+ * of the journal is waited for. NULL is fine.
  */
 void controller_close(struct controller *);
 

@@ -176,7 +176,8 @@ follow_release(struct op *op)
 static const struct op_type follow_type = { "follow", follow_advance, follow_release };
 
 struct op *
-follow_start(struct loop *loop, const struct root *root, const struct digest *run, follow_record_cb *record, follow_cb *cb, void *arg)
+follow_start(struct loop *loop, const struct root *root, const struct digest *run, follow_record_cb *record, follow_cb *cb,
+    void *arg)
 {
 	struct follow_op *f = xcalloc(1, sizeof *f);
 

@@ -10,6 +10,7 @@
  */
 typedef void follow_record_cb(const struct run_record *, void *arg);
 typedef void follow_cb(const struct run_entry *, struct err *, void *arg);	/* borrowed */
-struct op *follow_start(struct loop *, const struct root *, const struct digest *run, follow_record_cb *, follow_cb *, void *arg);
+struct op *follow_start(struct loop *, const struct root *, const struct digest *run, follow_record_cb *, follow_cb *,
+    void *arg);
 
 #endif

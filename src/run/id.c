@@ -142,7 +142,8 @@ id_resolve(struct rundb *db, const struct root *root, const char *text, struct i
 	kinds = id_kinds(&c.hex);
 	c.nhex = strlen(c.hex);
 	if (c.nhex == 0 || c.nhex > DIGEST_HEX || strspn(c.hex, "0123456789abcdef") != c.nhex)
-		return err_msg(ERR_INVALID, "%s: not an id: write run:HEX, exec:HEX, obj:HEX, the first digits of one, or last", text);
+		return err_msg(ERR_INVALID,
+		    "%s: not an id: write run:HEX, exec:HEX, obj:HEX, the first digits of one, or last", text);
 	if (kinds & 1u << ID_RUN)
 		find_runs(runs, nruns, &c);
 	if (kinds & 1u << ID_EXEC)

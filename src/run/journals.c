@@ -100,7 +100,8 @@ free_names(char **names, size_t n)
 }
 
 struct err *
-journals_each(const struct root *root, const char *skip, wal_damage_cb *damage, void *damage_arg, journals_cb *cb, void *arg)
+journals_each(const struct root *root, const char *skip, wal_damage_cb *damage, void *damage_arg, journals_cb *cb,
+    void *arg)
 {
 	struct reading r = { .damage = damage, .damage_arg = damage_arg, .cb = cb, .arg = arg };
 	char **names;

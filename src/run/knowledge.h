@@ -10,8 +10,10 @@
  * Read from its records when it is resumed, and learned as it goes on; the same either way.
  */
 struct run_knowledge;
-struct run_knowledge *run_knowledge_new(const struct digest *run, const struct run_record *, size_t n);	/* copies; records may be NULL */
-void run_knowledge_learn(struct run_knowledge *, const struct eval_event *);	/* what happens now, as if it were read back */
+/* Copies; records may be NULL. */
+struct run_knowledge *run_knowledge_new(const struct digest *run, const struct run_record *, size_t n);
+/* What happens now, as if it were read back. */
+void run_knowledge_learn(struct run_knowledge *, const struct eval_event *);
 /* Likewise of a snapshot. A reset run looks at its inputs again; progress counts from a Retry or a Reset on. */
 void run_knowledge_state(struct run_knowledge *, const struct run_state *);
 void run_knowledge_free(struct run_knowledge *);
@@ -22,7 +24,8 @@ void run_knowledge_free(struct run_knowledge *);
  */
 const struct exec_result *run_knowledge_exec(const struct run_knowledge *, const struct digest *pkey);	/* ended ok */
 const struct exec_result *run_knowledge_intern(const struct run_knowledge *, const char *url);
-void run_knowledge_total(const struct run_knowledge *, struct resources *);	/* resources x minutes of its ended attempts */
+/* Resources x minutes of its ended attempts. */
+void run_knowledge_total(const struct run_knowledge *, struct resources *);
 bool run_knowledge_has_components(const struct run_knowledge *, const struct digest *pkey);
 /* Keys that the run has come to know the result of in this try. */
 uint64_t run_knowledge_progress(const struct run_knowledge *);

@@ -79,7 +79,8 @@ put_head(struct mpk_w *w, const struct record_head *h, size_t nmore)
 }
 
 void
-record_header(struct buf *out, uint64_t seq, int64_t time, const char *controller, const char *host, const char *boot_id)
+record_header(struct buf *out, uint64_t seq, int64_t time, const char *controller, const char *host,
+    const char *boot_id)
 {
 	struct record_head h = { .kind = REC_HEADER, .seq = seq, .time = time };
 	struct mpk_w w;
@@ -201,7 +202,8 @@ record_head(const msgpack_object *o, struct record_head *h)
 	int k;
 
 	memset(h, 0, sizeof *h);
-	if (o == NULL || o->type != MSGPACK_OBJECT_MAP || !mpk_get_str(o, "kind", &kind, &n) || !mpk_get_u64(o, "seq", &h->seq))
+	if (o == NULL || o->type != MSGPACK_OBJECT_MAP || !mpk_get_str(o, "kind", &kind, &n) ||
+	    !mpk_get_u64(o, "seq", &h->seq))
 		return err_msg(ERR_INVALID, "not a record: kind or seq is missing");
 	h->kind = name_index(kind_names, nitems(kind_names), kind, n, &k) ? (enum record_kind)k : REC_UNKNOWN;
 	(void)mpk_get_time(o, "time", &h->time);
@@ -257,8 +259,12 @@ peek_state(const struct mpk_slice *state)
 	return has_id && has_phase;
 }
 
-enum peek_field { PEEK_KIND, PEEK_SEQ, PEEK_TIME, PEEK_RUN, PEEK_EPOCH, PEEK_N, PEEK_EVENT, PEEK_KEY, PEEK_RESULT, PEEK_STATE };
-static const char *const peek_names[] = { "kind", "seq", "time", "run", "epoch", "n", "event", "key", "result", "state" };
+enum peek_field {
+	PEEK_KIND, PEEK_SEQ, PEEK_TIME, PEEK_RUN, PEEK_EPOCH, PEEK_N, PEEK_EVENT, PEEK_KEY, PEEK_RESULT, PEEK_STATE,
+};
+static const char *const peek_names[] = {
+	"kind", "seq", "time", "run", "epoch", "n", "event", "key", "result", "state",
+};
 
 static void
 peek_field(struct record_peek *out, enum peek_field field, const struct mpk_slice *v, bool *has_seq)

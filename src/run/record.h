@@ -31,7 +31,8 @@ struct exec_record {
 	struct key_components components;	/* owned */
 };
 
-void record_header(struct buf *, uint64_t seq, int64_t time, const char *controller, const char *host, const char *boot_id);
+void record_header(struct buf *, uint64_t seq, int64_t time, const char *controller, const char *host,
+    const char *boot_id);
 void record_snapshot(struct buf *, const struct record_head *, const struct run_state *);
 void record_exec(struct buf *, const struct record_head *, const struct eval_event *, bool with_components);
 void record_epoch(struct buf *, const struct record_head *, const char *controller, const char *why);

@@ -30,10 +30,11 @@ struct run_entry {
 struct rundb;
 enum rundb_what { RUNDB_STATES, RUNDB_RECORDS };
 /* only: read only this run (NULL: all). Damage is reported through damage (may be NULL) and passed over. */
-must_check struct err *rundb_open(const struct root *, enum rundb_what, const struct digest *only, wal_damage_cb *damage,
-    void *arg, struct rundb **);
+must_check struct err *rundb_open(const struct root *, enum rundb_what, const struct digest *only,
+    wal_damage_cb *damage, void *arg, struct rundb **);
 /* The records of one run in one journal, without all the others. */
-must_check struct err *rundb_open_one(const struct root *, const char *controller, const struct digest *run, struct rundb **);
+must_check struct err *rundb_open_one(const struct root *, const char *controller, const struct digest *run,
+    struct rundb **);
 void rundb_free(struct rundb *);
 struct run_entry *rundb_runs(struct rundb *, size_t *n);	/* borrowed, oldest first */
 

@@ -43,7 +43,10 @@ struct op *runner_do_start(struct runner *, runner_do_cb *, void *arg);
 /* Steps until Done, or until an error outside of the run (its journal cannot be written) or an interrupt (CANCELED). */
 typedef void runner_run_cb(struct err *, void *arg);
 struct op *runner_run_start(struct runner *, runner_run_cb *, void *arg);
-/* First ^C: ends the run's execs, writes a note, keeps the phase; the operation under way then completes with CANCELED. */
+/*
+ * First ^C: ends the run's execs, writes a note, keeps the phase; the operation under way then completes with
+ * CANCELED.
+ */
 void runner_interrupt(struct runner *, const char *why);
 
 const struct run_state *runner_state(const struct runner *);

@@ -415,7 +415,9 @@ step_enter(struct do_op *d)
 	}
 }
 
-/* An interrupted run has a note of it, unless it was over; an alloc is held for an evaluation to come, or not at all. */
+/*
+ * An interrupted run has a note of it, unless it was over; an alloc is held for an evaluation to come, or not at all.
+ */
 static void
 step_settle(struct do_op *d)
 {

@@ -14,8 +14,9 @@
 static struct record_head
 next_head(struct runner *r, enum record_kind kind)
 {
-	struct record_head h = { .kind = kind, .seq = journal_next_seq(r->controller->journal), .n = ++r->n, .epoch = r->epoch };
+	struct record_head h = { .kind = kind, .n = ++r->n, .epoch = r->epoch };
 
+	h.seq = journal_next_seq(r->controller->journal);
 	h.time = loop_wall(r->controller->loop);
 	h.run = r->state.ID;
 	return h;

@@ -62,14 +62,19 @@ void state_init(struct run_state *);			/* zero, schema, default config */
 void state_release(struct run_state *);
 void state_copy(struct run_state *, const struct run_state *);
 
-/* Back to Init: forgets phase, alloc, result, error, tries and times; keeps ID, Program, Params, Args, TotalResources. */
+/*
+ * Back to Init: forgets phase, alloc, result, error, tries and times; keeps ID, Program, Params, Args,
+ * TotalResources.
+ */
 void state_reset(struct run_state *);
 uint32_t state_try(const struct run_state *);		/* grows with every Retry -> Init and every Reset */
-void state_str(const struct run_state *, struct buf *);	/* `init`, `eval alloc URI`, `retry error E try 2/3 last T`, `done result R` */
+/* `init`, `eval alloc URI`, `retry error E try 2/3 last T`, `done result R`, `done error E`. */
+void state_str(const struct run_state *, struct buf *);
 const char *phase_name(enum run_phase);			/* `Init`, … */
 bool phase_from_name(const char *, size_t, enum run_phase *);
 
 void state_mpk(const struct run_state *, struct mpk_w *);
-must_check struct err *state_from_mpk(const msgpack_object *, struct run_state *);	/* unknown fields are ignored, missing ones zero */
+/* Unknown fields are ignored, missing ones zero. */
+must_check struct err *state_from_mpk(const msgpack_object *, struct run_state *);
 
 #endif

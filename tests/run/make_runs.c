@@ -11,9 +11,9 @@
 #include "run/rundb.h"
 
 /*
- * make_runs ROOT RUNS EXECS: a root with as many finished runs, each of a controller of its own, with so many execs and a
- * hundredth of them inputs. make_runs ROOT: how long the journals of a root take to be read, for all states and for the
- * records of one run. For figures and tests of what many runs cost.
+ * make_runs ROOT RUNS EXECS: a root with as many finished runs, each of a controller of its own, with one input and so
+ * many execs. make_runs ROOT: how much time the journals of a root take to be read, for all states and for the records
+ * of one run. For figures of what many runs cost.
  */
 #define WALL SECONDS(1700000000)
 
@@ -137,7 +137,8 @@ add_exec(struct maker *m, struct graph *g, struct flow *in, uint64_t run, uint64
 static void
 write_journal(const struct root *root, uint64_t number, const struct buf *b)
 {
-	char *dir = xasprintf("%s/%012llx%08x", root->journal, (unsigned long long)number, 0), *path = xasprintf("%s/000001.wal", dir);
+	char *dir = xasprintf("%s/%012llx%08x", root->journal, (unsigned long long)number, 0);
+	char *path = xasprintf("%s/000001.wal", dir);
 	FILE *f;
 
 	(void)mkdir(dir, 0700);
@@ -185,7 +186,8 @@ now(void)
 }
 
 static struct err *
-measure(const struct root *root, enum rundb_what what, const struct digest *only, const char *name, struct digest *newest)
+measure(const struct root *root, enum rundb_what what, const struct digest *only, const char *name,
+    struct digest *newest)
 {
 	double began = now();
 	struct rundb *db;

@@ -77,7 +77,8 @@ result_of(struct exec_result *r, enum attempt_state state, unsigned key)
 
 /* key is its physical key's number, and its logical key's with another seed. */
 static void
-add_event(struct maker *m, unsigned run, struct flow *node, enum eval_event_kind kind, enum attempt_state state, unsigned key)
+add_event(struct maker *m, unsigned run, struct flow *node, enum eval_event_kind kind, enum attempt_state state,
+    unsigned key)
 {
 	struct record_head h = head(m, REC_EXEC, run);
 	struct exec_config config = { .claim = { .try_ = 0 } };

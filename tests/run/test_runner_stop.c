@@ -70,7 +70,7 @@ test_write_ahead(void **state unused_arg)
 	world_end(&w);
 }
 
-/* The journal breaks: the run stops where it was, with that error; nobody is told of a transition that is not on disk. */
+/* The journal breaks: the run stops where it was; nobody is told of a transition that is not on disk. */
 static void
 test_journal_breaks(void **state unused_arg)
 {
@@ -289,7 +289,7 @@ test_death_at_every_turn(void **state unused_arg)
 	}
 }
 
-/* Cancelled at any turn, the same runner can go on; at worst it waits for the lease of an alloc that it was about to get. */
+/* Cancelled at any turn, the same runner can go on; at worst it waits for the lease of an alloc that it nearly had. */
 static void
 test_cancel_at_every_turn(void **state unused_arg)
 {

@@ -93,10 +93,11 @@ scene_end(struct scene *s)
 static void
 add_snapshot(struct scene *s, struct journal *j, uint64_t epoch, enum run_phase phase, struct err *err)	/* takes err */
 {
-	struct record_head h = { .kind = REC_SNAPSHOT, .seq = journal_next_seq(j), .epoch = epoch, .n = ++s->n, .run = s->run };
+	struct record_head h = { .kind = REC_SNAPSHOT, .seq = journal_next_seq(j), .epoch = epoch, .run = s->run };
 	struct run_state state;
 	struct buf b = BUF_INIT;
 
+	h.n = ++s->n;
 	state_init(&state);
 	state.ID = s->run;
 	state.Phase = phase;
@@ -348,7 +349,7 @@ follow(struct scene *s)
 	s->op = follow_start(s->loop, &s->root, &s->run, follow_record, followed_cb, s);
 }
 
-/* inotify needs real files to change, which a virtual clock does not wait for: the slow timer finds them all the same. */
+/* A virtual clock does not wait for what inotify has to say; the slow timer finds it all the same. */
 static void
 pass(struct scene *s, int64_t ns)
 {
