@@ -85,8 +85,9 @@ median(double *v, unsigned n)	/* sorts */
 
 /* Processes. */
 
-static const char *const clean_env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
-	"HOME=/tmp", "TMPDIR=/tmp", NULL };
+static const char *const clean_env[] = {
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/tmp", "TMPDIR=/tmp", NULL,
+};
 
 static pid_t
 start(const char *const argv[], const char *const env[], const char *out, const char *errlog)
@@ -317,7 +318,8 @@ print_place(void)
 	}
 	if (f != NULL)
 		fclose(f);
-	printf("file system: %s (%s), %u at once%s\n", best_type, best_source, bench.jobs, bench.isolate ? "" : ", without isolation");
+	printf("file system: %s (%s), %u at once%s\n", best_type, best_source, bench.jobs,
+	    bench.isolate ? "" : ", without isolation");
 }
 
 static void
@@ -363,8 +365,10 @@ bench_cold(void)
 {
 	double *wall = xcalloc(bench.rounds, sizeof *wall), *cpu = xcalloc(bench.rounds, sizeof *cpu);
 
-	printf("cold: %u execs `echo i > out`, start to end of weir run on a new root, against a loop of posix_spawn\n", bench.n);
-	printf("%5s %10s %10s %10s %10s %8s %8s\n", "round", "bare wall", "weir wall", "bare cpu", "weir cpu", "x wall", "x cpu");
+	printf("cold: %u execs `echo i > out`, start to end of weir run on a new root, against a loop of posix_spawn\n",
+	    bench.n);
+	printf("%5s %10s %10s %10s %10s %8s %8s\n", "round", "bare wall", "weir wall", "bare cpu", "weir cpu", "x wall",
+	    "x cpu");
 	for (unsigned r = 0; r < bench.rounds; r++) {
 		struct cost bare, weir;
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# What time does to a run whose controller was killed: its alloc's lease lapses, and nothing is lost; `retain` passes, and
-# its commands are ended, and these, and only these, are started again.
+# What time does to a run whose controller was killed: its alloc's lease lapses, and nothing is lost; `retain` passes,
+# and its commands are ended, and these, and only these, are started again.
 . "$(dirname "$0")/lib.sh"
 . "$here/crashlib.sh"
 
@@ -30,7 +30,8 @@ journals_free() {
 
 # The newest controller holds its journal.
 weir_is_live() {
-	! flock -n "$(ls -d "$WEIR_ROOT"/journal/*/ | sort | tail -n 1)" true && [ "$(ls -d "$WEIR_ROOT"/journal/*/ | wc -l)" -ge 2 ]
+	local newest=$(ls -d "$WEIR_ROOT"/journal/*/ | sort | tail -n 1)
+	! flock -n "$newest" true && [ "$(ls -d "$WEIR_ROOT"/journal/*/ | wc -l)" -ge 2 ]
 }
 
 test_case 'after the lease has lapsed a resume attaches to what runs, and starts nothing again' '

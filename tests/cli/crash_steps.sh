@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Kill -9 at named durable steps: what dies is the controller, its journal, a slot worker of the keeper, or the writer of
-# the databases, exactly there. Whatever it was, the run comes to its result, and nothing is executed twice.
+# Kill -9 at named durable steps: what dies is the controller, its journal, a slot worker of the keeper, or the writer
+# of the databases, exactly there. Whatever it was, the run comes to its result, and nothing is executed twice.
 . "$(dirname "$0")/lib.sh"
 . "$here/crashlib.sh"
 
-# step POINT WHO ONCE [OPTION...]: WHO dies at POINT; all but the names in ONCE may start twice, at most three of them
-# (those that ran in the moment).
+# step POINT WHAT [OPTION...]: somebody dies at POINT. WHAT says who that is or how far an exec was, and so what must be
+# true afterwards: see crash_step.
 steps=()
 step() {
 	steps+=("$*")
@@ -79,7 +79,8 @@ done
 
 # --- the resume itself dies
 
-resumes=(takeover-before-epoch:1 journal-before-sync:1 run-before-snapshot:1 run-after-snapshot:1 journal-client-answered:2)
+resumes=(takeover-before-epoch:1 journal-before-sync:1 run-before-snapshot:1 run-after-snapshot:1
+	journal-client-answered:2)
 resume_step() {
 	local code=0
 	WEIR_CRASH=run-after-snapshot:2 timeout 60 $(parts_run --no-cache) >out 2>err || code=$?

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Kill -9 at instants spread over the life of a run: of the controller, of its journal, of the keeper. Then the run comes
-# to its result, and nothing that ran or had ended is executed again, except what ran under a keeper that was killed.
+# Kill -9 at instants spread over the life of a run: of the controller, of its journal, of the keeper. Then the run
+# comes to its result, and nothing that ran or had ended is executed again, except what ran under a keeper that was killed.
 . "$(dirname "$0")/lib.sh"
 . "$here/crashlib.sh"
 
@@ -31,7 +31,8 @@ begin() {
 	run=$!
 }
 
-# child_of PID NAME: its child of that name. Where the kernel does not tell whose children are whose, by a longer search.
+# child_of PID NAME: its child of that name. Where the kernel does not tell whose children are whose, by a longer
+# search.
 child_of() {
 	local pid
 	[ -e "/proc/$$/task/$$/children" ] || { pid_of "$2"; return; }
@@ -44,8 +45,8 @@ child_of() {
 	return 1
 }
 
-# kill_at SECONDS PROCESS: at that time of the run. The time of the kill is left in the file at; there is none when there
-# was nobody to be killed.
+# kill_at SECONDS PROCESS: at that time of the run. The time of the kill is left in the file at; there is none when
+# there was nobody to be killed.
 kill_at() {
 	local pid
 	sleep "$1"

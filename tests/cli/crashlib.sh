@@ -112,8 +112,9 @@ all_gone() {
 	done
 }
 
-# expect_restarted MS: some names were started twice, but only such as ran when the keeper was killed, at the time MS: not
-# more than may run at once, started before, and not ended well before. One that has just ended may not have been taken in.
+# expect_restarted MS: some names were started twice, but only such as ran when the keeper was killed, at the time MS:
+# not more than may run at once, started before, and not ended well before. One that has just ended may not have been
+# taken in.
 expect_restarted() {
 	awk -v at="$1" -v names="$parts_names" '
 		$1 == "start" && ++starts[$2] == 1 { first[$2] = $3 / 1e6 }
@@ -159,8 +160,8 @@ resume_parts() {
 	fi
 }
 
-# rounds WIDTH COUNT BODY: runs BODY for i = 1..COUNT, WIDTH of them at once, each in a subshell with its own folder; what
-# came of each is left for round_result.
+# rounds WIDTH COUNT BODY: runs BODY for i = 1..COUNT, WIDTH of them at once, each in a subshell with its own folder;
+# what came of each is left for round_result.
 rounds() {
 	local width=$1 count=$2 body=$3 i running=0
 	for ((i = 1; i <= count; i++)); do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# weir-dump: runs and files, all fields, the whole history; segments that are damaged. And what another program reads in the
-# same bytes.
+# weir-dump: runs and files, all fields, the whole history; segments that are damaged. And what another program reads
+# in the same bytes.
 . "$(dirname "$0")/lib.sh"
 
 cat >chain.rf <<'END'

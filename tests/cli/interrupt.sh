@@ -32,7 +32,8 @@ begin() {
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])
-' weir run $run_options --no-cache "$@" "$T/stubborn.rf" -log "$PWD/log" -gate "$PWD/gate" -mode "$mode" >out 2>err </dev/null &
+' weir run $run_options --no-cache "$@" "$T/stubborn.rf" -log "$PWD/log" -gate "$PWD/gate" -mode "$mode" \
+		>out 2>err </dev/null &
 	run=$!
 	wait_for 20 has_started first second
 	command=$(awk '$2 == "second" { print $3 }' log)

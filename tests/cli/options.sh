@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Every option of a run: that it is taken, remembered in the State, and does what it says. What was executed is counted by
-# what it did: each command leaves a line in a log.
+# Every option of a run: that it is taken, remembered in the State, and does what it says. What was executed is counted
+# by what it did: each command leaves a line in a log.
 . "$(dirname "$0")/lib.sh"
 
 cat >chain.rf <<'END'
