@@ -18,6 +18,8 @@ eval_code(const struct err *err)
 	case ERR_NOT_EXIST:
 	case ERR_NOT_ALLOWED:
 	case ERR_OOM:
+	case ERR_MODULE:	/* the program's own error(N, …) and assertions */
+	case ERR_PRECONDITION:
 		return EXIT_EVAL;
 	case ERR_INVALID:	/* what a parameter was set to */
 	case ERR_NOT_SUPPORTED:

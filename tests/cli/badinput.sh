@@ -137,6 +137,16 @@ test_case 'unknown options and commands name what is near' '
 	expect_match err "gc.*not supported yet"
 '
 
+test_case "the program's own error, and an assertion that fails" '
+	printf "val Main = error(3, \"hey\")\n" >error.rf
+	expect_exit 11 weir run error.rf
+	expect_err "weir: error.rf:1:17: module error code 3 hey"
+	printf "val test = make(\"\$/test\")\nval Main = test.Assert([1 == 2])\n" >assert.rf
+	expect_exit 11 weir run assert.rf
+	expect_err "weir: assert.rf:2:16: failed assertion assert.Main[0]"
+	loses_nothing
+'
+
 test_case 'an input that is not there' '
 	cat >input.rf <<"END"
 param text file
