@@ -60,28 +60,43 @@ object_whole(const char *path, uint64_t size)
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
-/* Moves dir/path to the object's name; drops it when the object is there, replaces what is damaged. Gives an errno. */
+/*
+ * Moves dir/path to the object's name. One that is there is replaced, unread: its bytes are the same unless they were
+ * damaged, and then this mends them. Gives an errno.
+ */
 static int
 object_move(const char *objects, int dir, const char *path, const struct file *f)
 {
 	char to[PATH_MAX];
 
 	object_path(objects, &f->id, to, sizeof to);
-	if (renameat2(dir, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+	if (renameat(dir, path, AT_FDCWD, to) == 0)
 		return 0;
-	if (errno == ENOENT) {
-		object_mkdir(to);
-		if (renameat2(dir, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-			return 0;
-	}
-	/* EINVAL: a file system without this flag. */
-	if (errno == EINVAL || (errno == EEXIST && !object_whole(to, f->size)))
-		return renameat(dir, path, AT_FDCWD, to) == 0 ? 0 : errno;
-	if (errno == EEXIST) {
-		unlinkat(dir, path, 0);
+	if (errno != ENOENT)
+		return errno;
+	object_mkdir(to);
+	return renameat(dir, path, AT_FDCWD, to) == 0 ? 0 : errno;
+}
+
+/* The same for a file that keeps its name: the object's is a second one of it. Gives an errno. */
+static int
+object_link(const char *objects, int dir, const char *path, const struct file *f)
+{
+	char to[PATH_MAX], tmp[PATH_MAX];
+	int eno;
+
+	object_path(objects, &f->id, to, sizeof to);
+	object_mkdir(to);
+	if (linkat(dir, path, AT_FDCWD, to, 0) == 0)
 		return 0;
-	}
-	return errno;
+	if (errno != EEXIST)
+		return errno;
+	snprintf(tmp, sizeof tmp, "%s/tmp/%d-%u", objects, getpid(), temporaries++);
+	if (linkat(dir, path, AT_FDCWD, tmp, 0) != 0)
+		return errno;
+	eno = object_move(objects, AT_FDCWD, tmp, f);
+	unlink(tmp);	/* two names of one file: renaming one to the other leaves both */
+	return eno;
 }
 
 static struct err *
@@ -115,20 +130,15 @@ objects_adopt(const char *objects, int dir, const char *path, int fd, struct fil
 struct err *
 objects_keep(const char *objects, int dir, const char *path, int fd, struct file *out)
 {
-	char to[PATH_MAX];
 	struct file f;
 	struct err *err = file_hash(fd, path, &f);
 
+	if (err == NULL && fchmod(fd, 0444) != 0)
+		err = err_errno(errno, "chmod", "%s", path);
 	if (err != NULL)
 		return err;
-	object_path(objects, &f.id, to, sizeof to);
-	if (!object_whole(to, f.size)) {
-		if (fchmod(fd, 0444) != 0)
-			return err_errno(errno, "chmod", "%s", path);
-		object_mkdir(to);
-		if (linkat(dir, path, AT_FDCWD, to, 0) != 0)
-			return objects_import(objects, fd, path, &f.id, out);
-	}
+	if (object_link(objects, dir, path, &f) != 0)
+		return objects_import(objects, fd, path, &f.id, out);
 	*out = f;
 	return NULL;
 }

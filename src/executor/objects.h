@@ -5,8 +5,8 @@
 #include "flow/fileset.h"
 
 /*
- * Files of the repository as workers see them: blocking, without a loop. Objects are read-only files,
- * never overwritten while they are whole. Nothing is synced here: the writer of the databases does that.
+ * Files of the repository as workers see them: blocking, without a loop. Objects are read-only files, never written to:
+ * a new one takes the place of the old. Nothing is synced here: the writer of the databases does that.
  */
 /* Hashes the open regular file and moves it into the repository, from path below dir. Gives its name and size. */
 must_check struct err *objects_adopt(const char *objects, int dir, const char *path, int fd, struct file *);

@@ -355,4 +355,17 @@ test_case 'standard output that is full is a failure, and one that may pass' '
 	expect_match err "^weir: write standard output: No space left on device$"
 '
 
+test_case 'a damaged object of the right size is mended by a run without the cache' '
+	export WEIR_ROOT=$T/damaged
+	expect_exit 0 weir run single.rf
+	object=$(find damaged/objects -type f -size 7c)
+	chmod u+w $object
+	echo SINGLE >$object
+	digest=$(echo $object | sed "s,.*objects/\(..\)/,\1,")
+	expect_exit 1 weir cat sha256:$digest
+	expect_exit 0 weir run --no-cache single.rf
+	expect_exit 0 weir cat sha256:$digest
+	expect_out single
+'
+
 test_done

@@ -76,6 +76,45 @@ test_faults(void **state unused_arg)
 }
 
 static void
+damage(struct world *w, const struct digest *id)
+{
+	char path[4096];
+
+	object_path(w->root.objects, id, path, sizeof path);
+	assert_int_equal(chmod(path, 0600), 0);
+	write_file(path, "HELLX\n", 6);
+}
+
+/* One of the right size is not believed either: a moved output and a linked log take the place of what was damaged. */
+static void
+test_damaged_replaced(void **state unused_arg)
+{
+	struct spec s = { .cmd = "echo HELLO > %s; echo hello", .holes = { OUT(0) }, .nholes = 1,
+		.outputs = { { "out", false } }, .noutputs = 1 };
+	struct running g;
+	struct world w;
+	char *text;
+
+	world_open(&w, NULL);
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	damage(&w, &output_file(&g, 0, ".")->id);
+	damage(&w, &g.result.out);
+	drop(&g);
+	s.key = (struct digest){ { 0 } };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	text = object_text(&w, &output_file(&g, 0, ".")->id);
+	assert_string_equal(text, "HELLO\n");
+	free(text);
+	text = object_text(&w, &g.result.out);
+	assert_string_equal(text, "hello\n");
+	free(text);
+	drop(&g);
+	world_close(&w);
+}
+
+static void
 test_dir_output(void **state unused_arg)
 {
 	struct world w;
@@ -554,6 +593,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ok),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_damaged_replaced),
 		cmocka_unit_test(test_dir_output),
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_environment),
