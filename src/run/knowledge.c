@@ -10,16 +10,21 @@
 
 /*
  * What a reader would get wrong: an attempt may be recorded more than once (a resumed run attaches to
- * a failure and records it again), and is charged once all the same.
+ * a failure and records it again, also when later ones have ended meanwhile), and is charged once all
+ * the same. Numbers begin anew when all attempts of a key are forgotten, so the time counts as well.
  */
+struct attempt_id {
+	uint32_t number;
+	int64_t	 queued;
+};
 struct known_exec {
 	struct digest	   pkey;
 	struct exec_result result;	/* the newest that ended */
 	bool		   has_result;
 	bool		   finished;	/* ended ok, at some time */
 	bool		   components;
-	uint32_t	   charged;	/* newest attempt that was */
-	bool		   any_charged;
+	struct attempt_id  first_charged, *more_charged;	/* more: owned; most execs have one attempt */
+	uint32_t	   ncharged;
 	UT_hash_handle	   hh;
 };
 struct known_intern {
@@ -58,16 +63,40 @@ known_exec_of(struct run_knowledge *k, const struct digest *pkey)
 	return x;
 }
 
+static bool
+was_charged(const struct known_exec *x, const struct attempt_id *id)
+{
+	for (uint32_t i = 0; i < x->ncharged; i++) {
+		const struct attempt_id *c = i == 0 ? &x->first_charged : &x->more_charged[i - 1];
+
+		if (c->number == id->number && c->queued == id->queued)
+			return true;
+	}
+	return false;
+}
+
+static void
+set_charged(struct known_exec *x, const struct attempt_id *id)
+{
+	if (x->ncharged == 0) {
+		x->first_charged = *id;
+	} else {
+		x->more_charged = xreallocarray(x->more_charged, x->ncharged, sizeof *x->more_charged);
+		x->more_charged[x->ncharged - 1] = *id;
+	}
+	x->ncharged++;
+}
+
 /* An attempt is charged once, to the run that started it, whatever it came to. */
 static void
 charge(struct run_knowledge *k, struct known_exec *x, const struct exec_result *r)
 {
+	struct attempt_id id = { r->attempt, r->usage.queued };
 	struct resources part = RESOURCES_INIT;
 
-	if (!digest_equal(&r->owner, &k->run) || (x->any_charged && x->charged == r->attempt))
+	if (!digest_equal(&r->owner, &k->run) || was_charged(x, &id))
 		return;
-	x->any_charged = true;
-	x->charged = r->attempt;
+	set_charged(x, &id);
 	resources_copy(&part, &r->usage.admitted);
 	resources_scale(&part, (double)r->usage.wall_ns / 60e9);
 	resources_add(&k->total, &part);
@@ -210,6 +239,7 @@ run_knowledge_free(struct run_knowledge *k)
 		HASH_DEL(k->execs, x);
 		if (x->has_result)
 			exec_result_release(&x->result);
+		free(x->more_charged);
 		free(x);
 	}
 	forget_interns(k);

@@ -21,11 +21,9 @@ ctl_named(struct play *p, const char *name)
 	if (name[0] == 'c' && name[1] >= '1' && name[1] <= '9')
 		return ctl_find(p->world, (unsigned)atoi(name + 1));
 	r = play_run_find(p, name);
-	if (!r) {
+	if (!r && !play_run_declared(p, name))
 		play_bad(p, "%s is neither a controller nor a run", name);
-		return NULL;
-	}
-	return r->run.ctl && !r->run.ctl->dead ? r->run.ctl : NULL;
+	return r && r->run.ctl && !r->run.ctl->dead ? r->run.ctl : NULL;
 }
 
 static struct host *
@@ -100,16 +98,26 @@ do_kill(struct play *p, const struct words *w)
 	}
 }
 
-/* fill|free disk, fill|free journal of RUN, fill|free cache */
+/* fill disk|cache|journal of RUN [for DURATION], and free */
 static void
-do_fill(struct play *p, const struct words *w, bool full)
+do_fill(struct play *p, struct words *w)
 {
+	bool full = strcmp(w->v[0], "fill") == 0;
+	struct words undo = { .n = 0 };
 	struct ctl *c;
+	int64_t ns;
 
-	world_say(p->world, "%s", full ? "a disk is full" : "a disk has room again");
-	if (w->n >= 2 && strcmp(w->v[1], "disk") == 0)
+	if (w->n >= 4 && strcmp(w->v[w->n - 2], "for") == 0 && duration_parse(w->v[w->n - 1], &ns)) {
+		undo.n = w->n - 2;
+		memcpy(undo.v, w->v, undo.n * sizeof *undo.v);
+		undo.v[0] = (char[]){ "free" };
+		trigger_later(p, ns, &undo);
+		w = &undo;
+	}
+	world_say(p->world, "%s: %s", w->v[1] ? w->v[1] : "?", full ? "full" : "room again");
+	if (w->n == 2 && strcmp(w->v[1], "disk") == 0)
 		host_fill(play_host(p), full);
-	else if (w->n >= 2 && strcmp(w->v[1], "cache") == 0)
+	else if (w->n == 2 && strcmp(w->v[1], "cache") == 0)
 		db_refuse(p->world->db, full);
 	else if (w->n == 4 && strcmp(w->v[1], "journal") == 0) {
 		if ((c = ctl_named(p, w->v[3])) != NULL)
@@ -178,8 +186,9 @@ run_option(struct play *p, struct play_run *r, const char *w, struct ctl **ctl)
 		c->retain = ns;
 	} else if (strncmp(w, "invalidate=", 11) == 0) {
 		c->invalidate = xstrdup(w + 11);
-	} else if (strncmp(w, "with=", 5) == 0 && (other = play_run_find(p, w + 5)) != NULL) {
-		*ctl = other->run.ctl && !other->run.ctl->dead ? other->run.ctl : NULL;
+	} else if (strncmp(w, "with=", 5) == 0 && play_run_declared(p, w + 5)) {
+		other = play_run_find(p, w + 5);
+		*ctl = other && other->run.ctl && !other->run.ctl->dead ? other->run.ctl : NULL;
 	} else {
 		return false;
 	}
@@ -259,7 +268,6 @@ action_resume(struct play_run *r)
 
 	r->resumed++;
 	if (s) {
-		r->resets += s->Phase == PHASE_DONE;
 		ctl_resume(c, &r->run);
 		return;
 	}
@@ -268,7 +276,7 @@ action_resume(struct play_run *r)
 }
 
 void
-action_do(struct play *p, const struct words *w)
+action_do(struct play *p, struct words *w)
 {
 	struct play_run *r = w->n >= 2 ? play_run_find(p, w->v[1]) : NULL;
 	struct words copy;
@@ -278,15 +286,17 @@ action_do(struct play *p, const struct words *w)
 	} else if (action_is_kill(w)) {
 		do_kill(p, w);
 	} else if (strcmp(w->v[0], "fill") == 0 || strcmp(w->v[0], "free") == 0) {
-		do_fill(p, w, w->v[0][1] == 'i');
+		do_fill(p, w);
 	} else if (strcmp(w->v[0], "clock") == 0) {
 		do_clock(p, w);
 	} else if (strcmp(w->v[0], "stall") == 0) {
 		do_stall(p, w);
-	} else if (strcmp(w->v[0], "interrupt") == 0 && r) {
-		ctl_interrupt(&r->run, "SIGINT");
-	} else if (strcmp(w->v[0], "resume") == 0 && r) {
-		action_resume(r);
+	} else if (strcmp(w->v[0], "interrupt") == 0 && w->n == 2 && play_run_declared(p, w->v[1])) {
+		if (r)
+			ctl_interrupt(&r->run, "SIGINT");
+	} else if (strcmp(w->v[0], "resume") == 0 && w->n == 2 && play_run_declared(p, w->v[1])) {
+		if (r)
+			action_resume(r);
 	} else if (strcmp(w->v[0], "write") == 0 && w->n == 3) {
 		char *path = xasprintf("%s/%s", SIM_DIR, w->v[1]);
 

@@ -36,7 +36,6 @@ struct keeper_client {
 	bool	     connected, gone;
 	uint64_t     last_id, nmessages;
 	struct post  to, from;
-	struct resources out;	/* of all commands that are put and not over */
 	TAILQ_HEAD(, keeper_call) calls;
 };
 
@@ -63,9 +62,10 @@ message_delay(struct keeper_client *c, const char *way)
 
 struct order {
 	struct keeper_client *client;
-	enum { ORDER_PUT, ORDER_INTERN, ORDER_DETACH, ORDER_BOOT } kind;
-	uint64_t id;
+	enum { ORDER_PUT, ORDER_INTERN, ORDER_DETACH, ORDER_FORGET, ORDER_BOOT } kind;
+	uint64_t id;		/* FORGET: the attempt's number */
 	struct buf request;
+	struct digest run, key;	/* FORGET */
 };
 
 static void
@@ -100,6 +100,9 @@ order_run(void *data)
 	case ORDER_DETACH:
 		host_detach(o->client->host, o->client, o->id);
 		break;
+	case ORDER_FORGET:
+		host_forget(o->client->host, &o->run, &o->key, (uint32_t)o->id);
+		break;
 	case ORDER_BOOT:
 		host_boot(o->client->host);
 		break;
@@ -108,19 +111,25 @@ order_run(void *data)
 }
 
 static void
+order_post(struct keeper_client *c, struct order *o)
+{
+	if (client_gone(c))
+		order_free(o);
+	else
+		post_send(&c->to, o->kind == ORDER_BOOT ? BOOT_DELAY : message_delay(c, "to keeper"), order_run, order_free, o);
+}
+
+static void
 order_send(struct keeper_client *c, int kind, uint64_t id, const struct buf *request)
 {
-	struct order *o;
+	struct order *o = xcalloc(1, sizeof *o);
 
-	if (client_gone(c))
-		return;
-	o = xcalloc(1, sizeof *o);
 	o->client = c;
 	o->kind = kind;
 	o->id = id;
 	if (request)
 		buf_add(&o->request, request->p, request->len);
-	post_send(&c->to, kind == ORDER_BOOT ? BOOT_DELAY : message_delay(c, "to keeper"), order_run, order_free, o);
+	order_post(c, o);
 }
 
 /* From the host, on the controller's loop. */
@@ -152,17 +161,8 @@ call_find(struct keeper_client *c, uint64_t id)
 }
 
 static void
-call_over(struct keeper_call *call)
-{
-	if (!call->over)
-		resources_sub(&call->client->out, &call->resources);
-	call->over = true;
-}
-
-static void
 call_release(struct keeper_call *call)
 {
-	call_over(call);
 	TAILQ_REMOVE(&call->client->calls, call, link);
 	buf_release(&call->request);
 	resources_release(&call->resources);
@@ -175,7 +175,7 @@ call_report(struct keeper_call *call, struct report *r)
 	if (call->over)
 		return;
 	if (r->kind == REPORT_DONE || r->kind == REPORT_REFUSED)
-		call_over(call);
+		call->over = true;
 	if (!call->taken && !call->over) {
 		call->taken = true;
 		if (call->detached)
@@ -384,7 +384,6 @@ host_free_clients(struct host *h)
 	while ((c = TAILQ_FIRST(&h->clients))) {
 		post_close(&c->to);
 		TAILQ_REMOVE(&h->clients, c, link);
-		resources_release(&c->out);
 		free(c);
 	}
 }
@@ -431,6 +430,24 @@ keeper_client_pid(const struct keeper_client *c unused_arg)
 	return 0;
 }
 
+static void
+client_watch(struct keeper_client *c, const struct exec_config *config)
+{
+	const struct resources **out;
+	struct keeper_call *call;
+	size_t n = 0;
+
+	TAILQ_FOREACH(call, &c->calls, link)
+		n++;
+	out = xcalloc(n, sizeof *out);
+	n = 0;
+	TAILQ_FOREACH(call, &c->calls, link)
+		if (!call->over && !call->intern && !call->detached)
+			out[n++] = &call->resources;
+	watch_put(c->host->world->watch, c->ctl, config, out, n, &c->host->total);
+	free(out);
+}
+
 struct keeper_call *
 keeper_call_put(struct keeper_client *c, const struct exec_config *config, keeper_call_cb *cb, void *arg)
 {
@@ -444,11 +461,10 @@ keeper_call_put(struct keeper_client *c, const struct exec_config *config, keepe
 	call->cb = cb;
 	call->arg = arg;
 	resources_copy(&call->resources, &config->resources);
-	resources_add(&c->out, &call->resources);
 	request_encode(config, &from, &call->request);
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
 	if (!client_gone(c))
-		watch_put(c->host->world->watch, c->ctl, config, &c->out, &c->host->total);
+		client_watch(c, config);
 	client_connect(c);
 	order_send(c, call->intern ? ORDER_INTERN : ORDER_PUT, call->id, &call->request);
 	return call;
@@ -490,9 +506,16 @@ keeper_call_abandon(struct keeper_call *call)
 }
 
 void
-keeper_client_forget(struct keeper_client *c unused_arg, const struct digest *run unused_arg, const struct digest *key unused_arg,
-    unsigned attempt unused_arg)
+keeper_client_forget(struct keeper_client *c, const struct digest *run, const struct digest *key, unsigned attempt)
 {
+	struct order *o = xcalloc(1, sizeof *o);
+
+	o->client = c;
+	o->kind = ORDER_FORGET;
+	o->id = attempt;
+	o->run = *run;
+	o->key = *key;
+	order_post(c, o);
 }
 
 void

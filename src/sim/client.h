@@ -12,6 +12,7 @@ struct sub {			/* who waits for an attempt */
 };
 void host_put(struct host *, struct keeper_client *, uint64_t id, struct request *);	/* takes the request's contents */
 void host_detach(struct host *, struct keeper_client *, uint64_t id);
+void host_forget(struct host *, const struct digest *run, const struct digest *key, uint32_t attempt);
 void host_boot(struct host *);
 void host_client_gone(struct host *, struct keeper_client *);
 

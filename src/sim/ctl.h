@@ -25,6 +25,7 @@ struct sim_run {		/* a run of the scenario, over all of its controllers */
 	struct ctl    *ctl;	/* who has it now, or NULL */
 	struct watch_run *watch;	/* kept */
 	bool	       begun;
+	unsigned       resets;	/* after errors that were not the world's */
 	struct err    *last;	/* owned: what the newest controller ended with, or NULL */
 	/* What the naive evaluator says. */
 	bool	       must_fail;

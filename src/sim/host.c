@@ -536,6 +536,15 @@ host_pump(struct host *h)
 	}
 }
 
+static void
+attempt_free(struct attempt *a)
+{
+	TAILQ_REMOVE(&a->host->attempts, a, link);
+	request_release(&a->request);
+	exec_result_release(&a->result);
+	free(a);
+}
+
 /* What the client asks. */
 
 void
@@ -578,6 +587,24 @@ host_detach(struct host *h, struct keeper_client *c, uint64_t id)
 		}
 		return;
 	}
+}
+
+/* Its directory goes; with the last one of a key its numbers begin anew. */
+void
+host_forget(struct host *h, const struct digest *run, const struct digest *key, uint32_t number)
+{
+	struct key_attempts *k = key_of(h, key, false);
+	struct attempt **at, *a;
+
+	for (at = k ? &k->newest : NULL; at && (a = *at) != NULL; at = &a->older)
+		if (a->number == number && a->manifest && !a->live && digest_equal(&a->claim.run, run))
+			break;
+	if (!at || !*at || !h->up)
+		return;
+	*at = a->older;
+	attempt_free(a);
+	if (!k->newest)
+		k->last = 0;
 }
 
 void
@@ -698,10 +725,7 @@ host_free(struct host *h)
 
 	while ((a = TAILQ_FIRST(&h->attempts))) {
 		attempt_vanish(a);
-		TAILQ_REMOVE(&h->attempts, a, link);
-		request_release(&a->request);
-		exec_result_release(&a->result);
-		free(a);
+		attempt_free(a);
 	}
 	while ((q = TAILQ_FIRST(&h->queue))) {
 		TAILQ_REMOVE(&h->queue, q, entry);

@@ -1,24 +1,355 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "base/xalloc.h"
+#include "sim/gen.h"
 #include "sim/play.h"
+#include "sim/shrink.h"
+
+/*
+ * weir-sim: plays scenarios, from files or made from seeds. Each is played in a process of its own (seeds
+ * in batches), so that an assertion that fails is a finding like any other. What a reader would get wrong:
+ * the verdict comes back through shared memory, since a process that dies cannot say anything.
+ */
+#define BATCH	 200
+#define PATIENCE 120	/* seconds for one scenario */
+
+struct verdict {
+	uint64_t seed;		/* being played */
+	bool	 failed, bad;
+	char	 kind[256], text[1024];
+	uint64_t played, turns, attempts, records, deaths, virtual_s;
+};
+static struct verdict *verdict;	/* shared with the children */
+static bool verbose, keep_whole, say_all;
+static const char *keep_dir;
+static char scratch[64];	/* of the children, removed by us */
+
+static void
+copy_text(char *out, size_t size, const char *s)
+{
+	snprintf(out, size, "%s", s ? s : "");
+}
+
+static bool
+play_one(const char *text)
+{
+	struct play_outcome o;
+
+	alarm(PATIENCE);
+	play(text, verbose, &o);
+	verdict->played++;
+	verdict->turns += o.turns;
+	verdict->attempts += o.attempts;
+	verdict->records += o.records;
+	verdict->deaths += o.deaths;
+	verdict->virtual_s += (uint64_t)(o.virtual_ns / 1000000000);
+	verdict->failed = o.failure || o.bad;
+	verdict->bad = o.bad != NULL;
+	if (verdict->failed) {
+		copy_text(verdict->kind, sizeof verdict->kind, o.bad ? "bad" : o.kind);
+		copy_text(verdict->text, sizeof verdict->text, o.bad ? o.bad : o.failure);
+	}
+	play_outcome_release(&o);
+	return !verdict->failed;
+}
+
+static void
+play_seeds(uint64_t from, uint64_t to)
+{
+	struct buf b = BUF_INIT;
+
+	for (uint64_t seed = from; seed <= to; seed++) {
+		verdict->seed = seed;
+		buf_clear(&b);
+		gen_scenario(seed, &b);
+		if (!play_one(buf_str(&b)))
+			break;
+	}
+	buf_release(&b);
+}
+
+/* In a child: text, or seeds if it is NULL. True: all went well. */
+static bool
+in_child(const char *text, uint64_t from, uint64_t to, bool quiet)
+{
+	int status;
+	pid_t pid;
+
+	verdict->failed = verdict->bad = false;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		if (quiet)
+			log_init("weir-sim", LOG_OFF);
+		if (quiet && !freopen("/dev/null", "w", stderr))
+			_exit(1);
+		if (text)
+			play_one(text);
+		else
+			play_seeds(from, to);
+		exit(verdict->failed);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		log_error("no process can be started");
+		exit(1);
+	}
+	if (!verdict->failed && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
+		verdict->failed = true;
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+			copy_text(verdict->kind, sizeof verdict->kind, "it does not come to an end");
+		else if (WIFSIGNALED(status))
+			snprintf(verdict->kind, sizeof verdict->kind, "ended by signal %d, %s", WTERMSIG(status),
+			    WTERMSIG(status) == SIGABRT ? "an assertion that does not hold" : strsignal(WTERMSIG(status)));
+		else
+			snprintf(verdict->kind, sizeof verdict->kind, "ended with status %d", WEXITSTATUS(status));
+		copy_text(verdict->text, sizeof verdict->text, verdict->kind);
+	}
+	return !verdict->failed;
+}
+
+/* Shrinking. */
+
+static bool
+still_fails(const char *text, void *arg)
+{
+	const char *kind = arg;
+
+	return !in_child(text, 0, 0, true) && !verdict->bad && strcmp(verdict->kind, kind) == 0;
+}
+
+static void
+write_file(const char *path, const struct buf *b)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f || fwrite(b->p, 1, b->len, f) != b->len || fclose(f) != 0) {
+		log_error("%s cannot be written", path);
+		exit(1);
+	}
+}
+
+/* The smallest scenario that shows it, in a file; its path (free). */
+static char *
+keep(struct buf *text, const char *kind, const char *what, const char *why)
+{
+	struct buf out = BUF_INIT;
+	char *path = xasprintf("%s/%s.scn", keep_dir, what);
+
+	if (!keep_whole)
+		shrink(text, still_fails, (void *)(uintptr_t)kind);
+	buf_addf(&out, "# %s: %s\n", what, why);
+	buf_add(&out, text->p, text->len);
+	write_file(path, &out);
+	buf_release(&out);
+	return path;
+}
+
+static void
+found(uint64_t seed, struct buf *text)
+{
+	char *kind = xstrdup(verdict->kind), *why = xstrdup(verdict->text), *what, *path;
+
+	what = xasprintf("seed-%llu", (unsigned long long)seed);
+	printf("%s: %s\n", what, why);
+	fflush(stdout);
+	if (keep_dir) {
+		path = keep(text, kind, what, why);
+		printf("%s: see %s\n", what, path);
+		free(path);
+	}
+	free(kind);
+	free(why);
+	free(what);
+}
+
+static unsigned
+run_seeds(uint64_t from, uint64_t to, unsigned limit)
+{
+	struct buf b = BUF_INIT;
+	unsigned failures = 0;
+
+	while (from <= to && failures < limit) {
+		uint64_t last = to - from < BATCH ? to : from + BATCH - 1, seed;
+
+		if (in_child(NULL, from, last, !verbose && !say_all)) {
+			from = last + 1;
+			continue;
+		}
+		seed = verdict->seed;
+		buf_clear(&b);
+		gen_scenario(seed, &b);
+		found(seed, &b);
+		failures++;
+		from = seed + 1;
+	}
+	buf_release(&b);
+	printf("%llu scenarios, %llu attempts, %llu records, %llu deaths, %.1f years of simulated time, %llu turns: %u failed\n",
+	    (unsigned long long)verdict->played, (unsigned long long)verdict->attempts, (unsigned long long)verdict->records,
+	    (unsigned long long)verdict->deaths, (double)verdict->virtual_s / 86400 / 365, (unsigned long long)verdict->turns, failures);
+	return failures;
+}
+
+/* Files, as TAP. */
+
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static unsigned
+run_files(char *const *files, int n)
+{
+	unsigned failures = 0;
+
+	printf("1..%d\n", n);
+	for (int i = 0; i < n; i++) {
+		struct buf b = BUF_INIT;
+		struct err *err = buf_read_file(&b, files[i], 1 << 20);
+		bool ok = !err && in_child(buf_str(&b), 0, 0, false);
+
+		printf("%sok %d - %s\n", ok ? "" : "not ", i + 1, base_name(files[i]));
+		if (!ok) {
+			char *why = err ? err_str(err) : xstrdup(verdict->text);
+
+			printf("# %s\n", why);
+			free(why);
+			failures++;
+		}
+		if (!ok && !err && keep_dir) {
+			char *kind = xstrdup(verdict->kind), *why = xstrdup(verdict->text), *path = keep(&b, kind, base_name(files[i]), why);
+
+			printf("# see %s\n", path);
+			free(path);
+			free(kind);
+			free(why);
+		}
+		fflush(stdout);
+		err_free(err);
+		buf_release(&b);
+	}
+	return failures;
+}
+
+static void
+usage(FILE *f)
+{
+	fputs("usage: weir-sim [-v] [--keep DIR] [--whole] FILE.scn...\n"
+	      "       weir-sim [-v] [--keep DIR] [--whole] [--limit N] --seeds FROM..TO\n"
+	      "       weir-sim --print SEED\n", f);
+}
+
+static void
+make_scratch(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(scratch, sizeof scratch, "%s/weir-sim-XXXXXX", tmp && strlen(tmp) < 32 ? tmp :
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	if (!mkdtemp(scratch) || setenv("TMPDIR", scratch, 1) != 0) {
+		log_error("no temporary directory can be made: %s", scratch);
+		exit(1);
+	}
+}
+
+static void
+remove_scratch(void)
+{
+	char *argv[] = { (char[]){ "rm" }, (char[]){ "-rf" }, scratch, NULL };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execvp("rm", argv);
+		_exit(1);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+static bool
+parse_range(const char *s, uint64_t *from, uint64_t *to)
+{
+	char *end;
+
+	*from = *to = strtoull(s, &end, 10);
+	if (end == s)
+		return false;
+	if (strncmp(end, "..", 2) == 0)
+		*to = strtoull(end + 2, &end, 10);
+	return *end == '\0' && *to >= *from;
+}
 
 int
 main(int argc, char **argv)
 {
-	struct play_outcome o;
+	static const struct option options[] = {
+		{ "seeds", required_argument, NULL, 's' }, { "seed", required_argument, NULL, 's' },
+		{ "print", required_argument, NULL, 'p' }, { "keep", required_argument, NULL, 'k' },
+		{ "limit", required_argument, NULL, 'l' }, { "whole", no_argument, NULL, 'w' },
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+	};
+	uint64_t from = 0, to = 0;
+	bool seeds = false, print = false;
+	unsigned limit = 10, failures;
 	struct buf b = BUF_INIT;
-	bool verbose = argc > 2 && strcmp(argv[1], "-v") == 0;
+	int c;
 
-	log_init("weir-sim", verbose ? LOG_INFO : LOG_ERROR);
-	err_free(buf_read_file(&b, argv[argc - 1], 1 << 20));
-	play(buf_str(&b), verbose, &o);
-	printf("%s: bad=%s fail=%s turns=%llu attempts=%u records=%u\n", argv[argc - 1], o.bad, o.failure, (unsigned long long)o.turns,
-	    o.attempts, o.records);
-	play_outcome_release(&o);
-	buf_release(&b);
-	return 0;
+	while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+		case 'p':
+			seeds = c == 's';
+			print = c == 'p';
+			if (!parse_range(optarg, &from, &to)) {
+				usage(stderr);
+				return 2;
+			}
+			break;
+		case 'k':
+			keep_dir = optarg;
+			break;
+		case 'l':
+			limit = (unsigned)atoi(optarg);
+			break;
+		case 'w':
+			keep_whole = true;
+			break;
+		case 'v':
+			verbose = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (print) {
+		gen_scenario(from, &b);
+		fputs(buf_str(&b), stdout);
+		buf_release(&b);
+		return 0;
+	}
+	if (!seeds && optind == argc) {
+		usage(stderr);
+		return 2;
+	}
+	log_init("weir-sim", LOG_ERROR);
+	make_scratch();
+	verdict = mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	failures = seeds ? run_seeds(from, to, limit) : run_files(argv + optind, argc - optind);
+	remove_scratch();
+	return failures > 0;
 }

@@ -17,6 +17,7 @@
  * The lines of a scenario, one after the other. The world stands still while a line is read; only
  * `advance`, `wait` and `settle` let it go on.
  */
+#define PATIENCE  8		/* visits of the operator, before they are a minute apart */
 #define TURNS_MAX 400000	/* a scenario that needs more is stuck */
 #define TIME_MAX  (SECONDS(86400) * 60)
 
@@ -45,6 +46,7 @@ play_fail(struct play *p, const char *fmt, ...)
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	world_fail(p->world, "%s", text);
+	p->world->failure_kind = fmt;
 	free(text);
 }
 
@@ -57,6 +59,36 @@ play_run_find(struct play *p, const char *name)
 		if (strcmp(r->run.name, name) == 0)
 			return r;
 	return NULL;
+}
+
+bool
+play_run_declared(const struct play *p, const char *name)
+{
+	for (size_t i = 0; i < p->declared.n; i++)
+		if (strcmp(p->declared.v[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* What is to begin later may be named before. */
+static void
+declare_runs(struct play *p, const char *text)
+{
+	struct words w;
+
+	while (*text) {
+		size_t n = strcspn(text, "\n"), at = 0;
+		char *line = xstrndup(text, n);
+
+		text += n + (text[n] == '\n');
+		words_split(line, &w);
+		free(line);
+		while (at < w.n && strcmp(w.v[at], "run") != 0)
+			at++;
+		if (at + 1 < w.n && p->declared.n < MAX_WORDS)
+			p->declared.v[p->declared.n++] = xstrdup(w.v[at + 1]);
+		words_release(&w);
+	}
 }
 
 struct host *
@@ -77,7 +109,10 @@ play_run_final(const struct play_run *r)
 {
 	const struct run_state *s = watch_run_state(r->run.watch);
 
-	return s && s->Phase == PHASE_DONE && (!s->Err || r->run.must_fail || r->resets >= r->play->operator_resets);
+	/* Trouble of the world is met with another try for as long as it takes. */
+	if (!s || s->Phase != PHASE_DONE)
+		return false;
+	return !s->Err || (!err_restartable(s->Err) && (r->run.must_fail || r->run.resets >= r->play->operator_resets));
 }
 
 /* The operator looks after runs that nobody has, some while after they were left. */
@@ -86,11 +121,13 @@ operator_looks(struct play *p)
 {
 	struct play_run *r;
 	struct range every = { p->operator_every / 2, p->operator_every };
+	int64_t delay;
 
 	TAILQ_FOREACH(r, &p->runs, link) {
 		if (p->operator_every == 0 || !r->run.begun || r->run.ctl || timer_is_set(&r->resume) || play_run_final(r))
 			continue;
-		timer_set(&r->resume, world_delay(p->world, &every, "operator", r->resumed, r->run.name[1]));
+		delay = world_delay(p->world, &every, "operator", r->resumed, r->run.name[1]);
+		timer_set(&r->resume, delay + (r->resumed > PATIENCE ? SECONDS(60) : 0));
 	}
 }
 
@@ -100,6 +137,7 @@ play_turn(struct play *p)
 	if (!world_turn(p->world) && p->world->failure)
 		return false;
 	triggers_poll(p);
+	world_bury(p->world);
 	operator_looks(p);
 	if (p->world->turns > TURNS_MAX)
 		world_fail(p->world, "there is no end to it: %d turns", TURNS_MAX);
@@ -364,6 +402,7 @@ play_release(struct play *p)
 		TAILQ_REMOVE(&p->runs, r, link);
 		run_free(r);
 	}
+	words_release(&p->declared);
 	while ((q = TAILQ_FIRST(&p->programs))) {
 		TAILQ_REMOVE(&p->programs, q, link);
 		sim_program_free(q->program);
@@ -388,6 +427,7 @@ play(const char *text, bool verbose, struct play_outcome *out)
 	p.world->on_step = trigger_step;
 	p.world->on_step_arg = &p;
 	p.started = p.world->clock.mono;
+	declare_runs(&p, text);
 	play_lines(&p, text);
 	TAILQ_FOREACH(r, &p.runs, link) {
 		if (!r->run.watch)
@@ -399,6 +439,7 @@ play(const char *text, bool verbose, struct play_outcome *out)
 	out->turns = p.world->turns;
 	out->virtual_ns = p.world->clock.mono - p.started;
 	out->deaths = p.deaths;
+	out->kind = p.world->failure_kind;
 	out->failure = p.world->failure ? xstrdup(p.world->failure) : NULL;
 	p.world->on_step = NULL;
 	play_release(&p);

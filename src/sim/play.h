@@ -14,6 +14,7 @@
  */
 struct play_outcome {
 	char	*failure;	/* owned: the promise or the expectation that was broken; NULL: none */
+	const char *kind;	/* the same without its particulars */
 	char	*bad;		/* owned: the scenario cannot be played: its line and why; NULL: it can */
 	uint64_t turns;
 	int64_t	 virtual_ns;

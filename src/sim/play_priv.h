@@ -31,7 +31,7 @@ struct play_run {		/* a run, and who looks after it */
 	TAILQ_ENTRY(play_run) link;
 	struct play *play;
 	struct timer resume;		/* the operator comes by */
-	unsigned     resumed, resets;
+	unsigned     resumed;
 	struct naive *naive;
 };
 struct play_program {
@@ -46,32 +46,33 @@ struct play {
 	unsigned      line;		/* the one that is being done */
 	TAILQ_HEAD(, play_program) programs;
 	TAILQ_HEAD(, play_run) runs;
+	struct words  declared;		/* names of all runs that its lines mention */
 	TAILQ_HEAD(, trigger) triggers;
 	TAILQ_HEAD(, trigger) due;	/* whose action is to be done when the turn is over */
 	int64_t	      operator_every;	/* 0: nobody looks after the runs */
 	unsigned      operator_resets;
 	unsigned      deaths;
-	bool	      emptied;		/* every host lost its keeper and every controller its process: for expect */
 	char	     *bad;
 };
 /* The line cannot be understood; the first stands. */
 void play_bad(struct play *, const char *fmt, ...) printf_like(2, 3);
 void play_fail(struct play *, const char *fmt, ...) printf_like(2, 3);	/* names the line */
 struct play_run *play_run_find(struct play *, const char *name);
-struct play_run *play_run_by_id(struct play *, const struct digest *);
+bool play_run_declared(const struct play *, const char *name);	/* it may not have begun yet */
 struct host *play_host(struct play *);	/* the first; made if there is none */
 bool play_run_final(const struct play_run *);	/* nothing more will be done with it */
 /* One turn of the world and what follows from it. False: over. */
 bool play_turn(struct play *);
 
 void trigger_add(struct play *, const struct words *);	/* of a `when` or `at` line */
+void trigger_later(struct play *, int64_t after, const struct words *action);
 void trigger_free(struct trigger *);
 void trigger_step(enum step, const struct digest *run, uint64_t n, void *play);
 void triggers_poll(struct play *);
 
 /* May it be done in the midst of a turn? */
 bool action_is_kill(const struct words *);
-void action_do(struct play *, const struct words *);
+void action_do(struct play *, struct words *);
 void action_run(struct play *, struct words *);		/* run NAME [OPTION]... PROGRAM [-PARAM VALUE]... */
 void action_resume(struct play_run *);
 

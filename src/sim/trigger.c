@@ -105,6 +105,18 @@ trigger_add(struct play *p, const struct words *w)
 }
 
 void
+trigger_later(struct play *p, int64_t after, const struct words *action)
+{
+	struct trigger *t = xcalloc(1, sizeof *t);
+
+	t->play = p;
+	copy_words(&t->action, action->v, action->n);
+	timer_init(&t->due, p->world->loop, "trigger", trigger_due_cb, t);
+	TAILQ_INSERT_TAIL(&p->triggers, t, link);
+	timer_set(&t->due, after);
+}
+
+void
 trigger_free(struct trigger *t)
 {
 	timer_clear(&t->due);

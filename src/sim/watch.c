@@ -30,7 +30,6 @@ struct watch_exec {
 	bool	 ok;			/* a success is durable */
 	struct fileset *fileset;	/* of it; owned */
 	unsigned attempts;		/* made for the run */
-	uint32_t charged;		/* number of the attempt that was charged last */
 	bool	 written;		/* a started record of the newest try and retry is written */
 	uint32_t try_, retry;
 	UT_hash_handle hh;
@@ -38,6 +37,14 @@ struct watch_exec {
 struct watch_file {			/* content that the run may act on */
 	struct digest id;
 	bool	 known;
+	UT_hash_handle hh;
+};
+struct watch_charge {			/* an attempt that was charged; numbers begin anew when a key is forgotten */
+	struct {
+		struct digest pkey;
+		int64_t	      queued;
+		uint64_t      number;
+	} id;
 	UT_hash_handle hh;
 };
 struct watch_node {			/* explained by a record */
@@ -53,6 +60,7 @@ struct watch_run {
 	struct watch_exec *execs;
 	struct watch_file *files;
 	struct watch_node *nodes;
+	struct watch_charge *charges;
 	struct run_facts facts;
 	struct resources total;		/* of its own ended attempts */
 	UT_hash_handle hh;
@@ -88,6 +96,7 @@ run_free(struct watch_run *r)
 {
 	struct watch_exec *x, *xt;
 	struct watch_node *n, *nt;
+	struct watch_charge *c, *ct;
 
 	HASH_ITER(hh, r->execs, x, xt) {
 		HASH_DEL(r->execs, x);
@@ -97,6 +106,10 @@ run_free(struct watch_run *r)
 	HASH_ITER(hh, r->nodes, n, nt) {
 		HASH_DEL(r->nodes, n);
 		free(n);
+	}
+	HASH_ITER(hh, r->charges, c, ct) {
+		HASH_DEL(r->charges, c);
+		free(c);
 	}
 	files_clear(&r->files);
 	if (r->has_state)
@@ -359,13 +372,20 @@ durable_snapshot(struct watch *x, struct watch_run *r, const struct run_state *s
 }
 
 static void
-charge(struct watch_run *r, struct watch_exec *e, const struct exec_result *res)
+charge(struct watch_run *r, const struct digest *pkey, const struct exec_result *res)
 {
 	struct resources part = RESOURCES_INIT;
+	struct watch_charge *c = xcalloc(1, sizeof *c), *there;
 
-	if (!digest_equal(&res->owner, &r->id) || e->charged == res->attempt)
+	c->id.pkey = *pkey;
+	c->id.queued = res->usage.queued;
+	c->id.number = res->attempt;
+	HASH_FIND(hh, r->charges, &c->id, sizeof c->id, there);
+	if (!digest_equal(&res->owner, &r->id) || there) {
+		free(c);
 		return;
-	e->charged = res->attempt;
+	}
+	HASH_ADD(hh, r->charges, id, sizeof c->id, c);
 	resources_copy(&part, &res->usage.admitted);
 	resources_scale(&part, (double)res->usage.wall_ns / 60e9);
 	resources_add(&r->total, &part);
@@ -380,7 +400,7 @@ durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *re
 	r->facts.ended++;
 	if (!e->written)
 		world_fail(x->world, "%s: an exec has ended that never started", r->name);
-	charge(r, e, &rec->result);
+	charge(r, &rec->pkey, &rec->result);
 	if (rec->result.state != ATTEMPT_OK) {
 		r->facts.failed++;
 		return;
@@ -409,6 +429,8 @@ durable_exec(struct watch *x, struct watch_run *r, const struct exec_record *rec
 		break;
 	case XEV_LOST:
 		r->facts.lost++;
+		if (rec->has_result)
+			charge(r, &rec->pkey, &rec->result);
 		break;
 	case XEV_INTERN:
 		r->facts.interns++;
@@ -484,10 +506,32 @@ watch_transition(struct watch *x, const struct run_state *s)
 
 /* Execs. */
 
+#define LOOKAHEAD 2	/* as executor_local has it: puts beyond what fits */
+
 static bool
-over(double have, double total)
+fits(const struct resources *sum, const struct resources *a, const struct resources *b, const struct resources *total)
 {
-	return have > total + 1e-6;
+	double mem = sum->mem - (a ? a->mem : 0) - (b ? b->mem : 0), cpu = sum->cpu - (a ? a->cpu : 0) - (b ? b->cpu : 0);
+
+	return mem <= total->mem + 1e-6 && cpu <= total->cpu + 1e-6;
+}
+
+/* All but at most two of them must fit at once. */
+static bool
+oversold(const struct resources *const *out, size_t n, const struct resources *total)
+{
+	struct resources sum = RESOURCES_INIT;
+	bool ok;
+
+	for (size_t i = 0; i < n; i++) {
+		sum.mem += out[i]->mem;
+		sum.cpu += out[i]->cpu;
+	}
+	ok = n <= LOOKAHEAD || fits(&sum, NULL, NULL, total);
+	for (size_t i = 0; !ok && i < n; i++)
+		for (size_t k = i + 1; !ok && k < n; k++)
+			ok = fits(&sum, out[i], out[k], total);
+	return !ok;
 }
 
 static void
@@ -505,15 +549,15 @@ check_inputs(struct watch *x, const struct watch_run *r, const struct exec_confi
 }
 
 void
-watch_put(struct watch *x, struct ctl *ctl, const struct exec_config *c, const struct resources *out, const struct resources *total)
+watch_put(struct watch *x, struct ctl *ctl, const struct exec_config *c, const struct resources *const *out, size_t n,
+    const struct resources *total)
 {
 	struct watch_run *r = watch_run_find(x, &c->claim.run);
 	const char *ident = c->ident ? c->ident : "an exec";
 	struct watch_exec *e;
 
-	if (over(out->mem, total->mem) || over(out->cpu, total->cpu))
-		world_fail(x->world, "c%u: more is put at once than the alloc has: %g of %g cores, %g of %g bytes",
-		    ctl_number(ctl), out->cpu, total->cpu, out->mem, total->mem);
+	if (oversold(out, n, total))
+		world_fail(x->world, "c%u: %zu execs are put at once, more than two beyond what the alloc has", ctl_number(ctl), n);
 	if (!r || c->type != EXEC_COMMAND)
 		return;
 	if (!r->has_state) {

@@ -49,7 +49,9 @@ void watch_run_facts(const struct watch_run *, struct run_facts *);
 bool watch_run_explains(const struct watch_run *, const struct digest *node, const struct digest *pkey);
 
 /* Execs. */
-void watch_put(struct watch *, struct ctl *, const struct exec_config *, const struct resources *out, const struct resources *total);
+/* out: what each exec that is put and not over asks for, this one among them. */
+void watch_put(struct watch *, struct ctl *, const struct exec_config *, const struct resources *const *out, size_t n,
+    const struct resources *total);
 struct attempt;
 void watch_attempt(struct watch *, struct ctl *, const struct attempt *);	/* created; ctl NULL: it is gone */
 void watch_data(struct watch *, const struct digest *);		/* put into the repository by a controller */

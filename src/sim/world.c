@@ -103,6 +103,7 @@ world_fail(struct world *w, const char *fmt, ...)
 
 	if (w->failure)
 		return;
+	w->failure_kind = fmt;
 	va_start(ap, fmt);
 	w->failure = xvasprintf(fmt, ap);
 	va_end(ap);
@@ -237,7 +238,7 @@ world_advance_to(struct world *w, int64_t mono)
 static void
 turn_controllers(struct world *w)
 {
-	struct ctl *c, *next, *order[64];
+	struct ctl *c, *order[64];
 	size_t n = 0;
 
 	TAILQ_FOREACH(c, &w->ctls, link)
@@ -253,6 +254,13 @@ turn_controllers(struct world *w)
 	for (size_t i = 0; i < n; i++)
 		if (!ctl_is_dead(order[i]))
 			loop_turn(order[i]->loop, false);
+}
+
+void
+world_bury(struct world *w)
+{
+	struct ctl *c, *next;
+
 	for (c = TAILQ_FIRST(&w->ctls); c; c = next) {
 		next = TAILQ_NEXT(c, link);
 		ctl_bury(c);
@@ -262,8 +270,10 @@ turn_controllers(struct world *w)
 bool
 world_turn(struct world *w)
 {
-	int64_t due = world_next(w);
+	int64_t due;
 
+	world_bury(w);
+	due = world_next(w);
 	if (w->failure || due == INT64_MAX)
 		return false;
 	world_advance_to(w, due);
@@ -271,6 +281,7 @@ world_turn(struct world *w)
 	if (loop_due(w->loop) <= w->clock.mono)
 		loop_turn(w->loop, false);
 	turn_controllers(w);
+	world_bury(w);
 	return !w->failure;
 }
 

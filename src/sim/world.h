@@ -58,6 +58,7 @@ struct world {
 	unsigned      nctls;		/* so far */
 	struct watch *watch;
 	char	     *failure;		/* owned: the first promise that was broken, or NULL */
+	const char   *failure_kind;	/* the same without its particulars */
 	/* Told of every durable step: run is zero where it belongs to none; n counts from 1. */
 	void (*on_step)(enum step, const struct digest *run, uint64_t n, void *arg);
 	void *on_step_arg;
@@ -72,6 +73,7 @@ struct world *world_new(uint64_t seed);
 void world_free(struct world *);	/* every controller is gone */
 /* Turns whatever is due, else moves the clock. False: nothing will ever happen any more, or a promise was broken. */
 bool world_turn(struct world *);
+void world_bury(struct world *);	/* the dead, between two turns */
 bool world_quiet(const struct world *);	/* nothing is due before the clock moves */
 int64_t world_next(const struct world *);	/* when something is due; INT64_MAX: never */
 void world_advance_to(struct world *, int64_t mono);	/* nothing is due before that */
