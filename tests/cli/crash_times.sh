@@ -27,6 +27,7 @@ instant() {
 
 # begin: starts the run behind this subshell; run is its process.
 begin() {
+	: >out >err	# a kill may come before the shell has made them
 	$(parts_run --no-cache) >out 2>err </dev/null &
 	run=$!
 }
