@@ -138,18 +138,20 @@ static void
 takeover_advance(struct op *op)
 {
 	struct takeover_op *t = op_owner(op, struct takeover_op, op);
+	struct takeover result;
 	struct rundb *db;
+	struct err *err;
+	takeover_cb *cb;
+	void *arg;
 
 	if (t->step == T_LOCK)
 		take(t);
 	if (t->step != T_DONE)
 		return;
-	unlock(t);
-	takeover_cb *cb = t->cb;
-	void *arg = t->arg;
-	struct takeover result = t->result;
-	struct err *err = t->err;
-
+	cb = t->cb;
+	arg = t->arg;
+	result = t->result;
+	err = t->err;
 	db = t->db;
 	t->db = NULL;
 	t->err = NULL;

@@ -117,6 +117,41 @@ test_total_of_what_another_run_started(void **state unused_arg)
 }
 
 static bool
+fails_after_a_minute(const struct exec_config *c, struct exec_result *out, void *arg)
+{
+	bool planned = plan_failed(c, out, arg);
+
+	if (planned)
+		out->usage.wall_ns = SECONDS(60);
+	return planned;
+}
+
+/* A failure that a resume finds again is recorded again, and charged once. */
+static void
+test_total_of_a_failure(void **state unused_arg)
+{
+	struct run_state s;
+	struct runner_args a;
+	struct world w;
+
+	world_begin(&w, NULL, two, NULL);
+	fake_executor_set_plan(w.executor, fails_after_a_minute, (void *)"t.Main");
+	no_cache(&w);
+	world_run(&w);
+	world_until(&w, "ended t.Main failed");
+	world_turns(&w, 10);
+	assert_total(&w, 2 / 6.0 + 1, 1 / 6.0 + 1);
+	a = world_restart(&w, &s);
+	s.Phase = PHASE_EVAL;
+	world_runner(&w, &a);
+	run_to_the_end(&w);
+	assert_int_equal(world_count(&w, "ended t.Main failed"), 1);
+	assert_int_equal(world_puts(&w, "t.Main"), 1);
+	assert_total(&w, 2 / 6.0 + 1, 1 / 6.0 + 1);
+	world_end(&w);
+}
+
+static bool
 lost_after_a_while(const struct exec_config *c unused_arg, struct exec_result *out, void *arg)
 {
 	int *left = arg;
@@ -270,6 +305,7 @@ main(void)
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_total_resources),
 		cmocka_unit_test(test_total_of_what_another_run_started),
+		cmocka_unit_test(test_total_of_a_failure),
 		cmocka_unit_test(test_lost_attempts),
 		cmocka_unit_test(test_inputs),
 		cmocka_unit_test(test_progress_of_before),
