@@ -11,19 +11,31 @@
 /* The build tree comes first, so that what is not installed never runs an installed weir's helpers. */
 #define FOLDERS_UP 3
 
+/* DIR/BELOW/NAME if that can be run, else NULL. Gives. */
+static char *
+helper_at(const char *dir, const char *below, const char *name)
+{
+	char *path = xasprintf("%s/%s%s", dir, below, name);
+
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
 char *
 helper_path(const char *name)
 {
-	char exe[PATH_MAX], *slash, *path;
+	char exe[PATH_MAX], *slash, *path = NULL;
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
 
 	exe[n > 0 ? n : 0] = '\0';
-	for (int up = 0; up < FOLDERS_UP && (slash = strrchr(exe, '/')) != NULL && slash != exe; up++) {
+	for (int up = 0; path == NULL && up < FOLDERS_UP && (slash = strrchr(exe, '/')) != NULL && slash != exe; up++) {
 		*slash = '\0';
-		path = xasprintf("%s/%s", exe, name);
-		if (access(path, X_OK) == 0)
-			return path;
-		free(path);
+		path = helper_at(exe, "", name);
+		/* Beside bin/, wherever the whole installation may lie. */
+		if (path == NULL && up == 1)
+			path = helper_at(exe, "libexec/weir/", name);
 	}
-	return xasprintf("%s/%s", WEIR_LIBEXECDIR, name);
+	return path != NULL ? path : xasprintf("%s/%s", WEIR_LIBEXECDIR, name);
 }

@@ -3,9 +3,9 @@
 #define WEIR_BASE_HELPER_H
 
 /*
- * The path of one of weir's own helper programs (weir-keeper, weir-journal): beside the running
- * executable or a folder or two above it (a build tree and its tests), else in the installed libexec
- * folder. Gives; whether it is there and starts is for the caller to find out.
+ * The path of one of weir's own helper programs (weir-keeper, weir-journal): beside the running executable or a folder
+ * or two above it (a build tree and its tests), in the libexec folder of the installation that the executable is part
+ * of, wherever that lies, else where weir was configured to be installed. Gives; whether it is there and starts is for the caller to find out.
  */
 char *helper_path(const char *name);
 
