@@ -358,7 +358,7 @@ main(int argc, char **argv)
 	k->db_lifeline = -1;
 	err = parse_args(argc, argv, &k->opts);
 	if (err == NULL)
-		err = root_open(k->opts.root, k->opts.scratch, false, &k->root);
+		err = root_open(k->opts.root, k->opts.scratch, true, &k->root);
 	if (err == NULL)
 		err = make_dirs(&k->root);
 	if (err == NULL && pipe(ready) != 0)
