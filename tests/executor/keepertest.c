@@ -322,3 +322,36 @@ children_of(pid_t parent, pid_t *out, size_t max)
 		closedir(d);
 	return n;
 }
+
+struct exec_claim
+claim_of(char run, uint32_t try_, uint32_t retry, bool join)
+{
+	struct exec_claim c = { .epoch = 1, .try_ = try_, .retry = retry, .join = join };
+
+	memset(c.run.b, run, sizeof c.run.b);
+	return c;
+}
+
+void
+gate_open(struct world *w, struct gate *g)
+{
+	static unsigned n;
+
+	g->path = xasprintf("%s/gate-%u", w->dir, n++);
+	g->lifted = xasprintf("%s.lifted", g->path);
+	g->cmd = xasprintf("touch %s; until test -e %s; do sleep 0.02; done", g->path, g->lifted);
+}
+
+void
+gate_lift(struct gate *g)
+{
+	write_file(g->lifted, "", 0);
+}
+
+void
+gate_free(struct gate *g)
+{
+	free(g->path);
+	free(g->lifted);
+	free(g->cmd);
+}

@@ -71,4 +71,14 @@ bool process_gone(pid_t);
 /* The children of a process, by a look through /proc. */
 size_t children_of(pid_t, pid_t *, size_t);
 
+/* What the run of that name asks for, in its epoch 1. */
+struct exec_claim claim_of(char run, uint32_t try_, uint32_t retry, bool join);
+/* A command that makes path when it begins, and runs until its gate is lifted. */
+struct gate {
+	char *path, *lifted, *cmd;
+};
+void gate_open(struct world *, struct gate *);
+void gate_lift(struct gate *);
+void gate_free(struct gate *);
+
 #endif
