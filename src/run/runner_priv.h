@@ -55,7 +55,6 @@ void try_eval_over(struct runner *);			/* in the callback of eval: figures and f
 void try_eval_cancel(struct runner *);
 void try_result(struct runner *, struct value *);	/* takes: into the State */
 
-#define STALLED_TRIES 3		/* tries in a row without a new result end the run */
 int64_t retry_pause(uint32_t stalled);	/* from one try's start to the next one's, ns */
 
 #endif

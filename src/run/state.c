@@ -14,7 +14,6 @@
  * attempts of before: hence Resets.
  */
 #define TRIES_PER_RESET 1000	/* far above any limit of tries */
-#define MAX_TRIES	3
 
 static const char *const phase_names[] = { "Init", "Eval", "Retry", "Done" };
 
@@ -161,6 +160,13 @@ add_time(struct buf *out, int64_t ns)
 	buf_addstr(out, text);
 }
 
+/* How many it may come to if nothing is finished from now on. */
+static uint32_t
+most_tries(const struct run_state *s)
+{
+	return s->NumTries + 1 + (s->Stalled < STALLED_TRIES ? STALLED_TRIES - s->Stalled : 0);
+}
+
 void
 state_str(const struct run_state *s, struct buf *out)
 {
@@ -174,7 +180,7 @@ state_str(const struct run_state *s, struct buf *out)
 		buf_addf(out, "eval alloc %s", s->AllocID == NULL ? "(none)" : s->AllocID);
 		break;
 	case PHASE_RETRY:
-		buf_addf(out, "retry error %s try %u/%d last ", e == NULL ? "(none)" : e, s->NumTries + 1, MAX_TRIES);
+		buf_addf(out, "retry error %s try %u/%u last ", e == NULL ? "(none)" : e, s->NumTries + 1, most_tries(s));
 		add_time(out, s->LastTry);
 		break;
 	case PHASE_DONE:

@@ -15,6 +15,7 @@
  */
 enum run_phase { PHASE_INIT, PHASE_EVAL, PHASE_RETRY, PHASE_DONE };
 #define STATE_SCHEMA 1
+#define STALLED_TRIES 3		/* tries in a row without a new result end the run */
 
 /* How the run evaluates; part of the State so that a resume needs no flags. */
 struct run_config {
@@ -47,7 +48,7 @@ struct run_state {
 	/* weir's own */
 	uint32_t      Schema;
 	uint32_t      Resets;		/* State.Reset so far; with NumTries it makes the try of claims */
-	uint32_t      Stalled;		/* tries in a row in which no exec was finished: three end the run */
+	uint32_t      Stalled;		/* tries in a row in which no exec was finished: STALLED_TRIES end the run */
 	struct digest Bundle;		/* the sources, an object */
 	char	     *Dir;		/* working directory, absolute */
 	char	     *ResultJSON;	/* typed, weir-json(5); or NULL */

@@ -139,6 +139,8 @@ test_string_form(void **arg)
 
 	(void)arg;
 	fill(&s);
+	expect_str(&s, "retry error eval flow: unavailable: keepalive local/1 try 3/5 last 2023-11-14T22:13:20Z");
+	s.Stalled = 3;
 	expect_str(&s, "retry error eval flow: unavailable: keepalive local/1 try 3/3 last 2023-11-14T22:13:20Z");
 	s.Phase = PHASE_EVAL;
 	expect_str(&s, "eval alloc local/0011223344556677");
