@@ -393,3 +393,31 @@ k_list(unused_arg struct world *w, struct value *const *in, size_t n, struct val
 	free(v);
 	return NULL;
 }
+
+const char *world_x = "x";
+
+static const char *
+content(unused_arg struct fake *f, const char *url, unused_arg void *arg)
+{
+	if (strcmp(url, "/work/x") == 0)
+		return world_x;
+	if (strcmp(url, "/work/y") == 0 || strcmp(url, "/data/d") == 0 || strcmp(url, "/data/d/x") == 0)
+		return "y";
+	return NULL;
+}
+
+void
+world_begin(struct world *w)
+{
+	world_init(w, "cpu=2,mem=8GiB,disk=10GiB");
+	w->fake.content = content;
+	world_x = "x";
+}
+
+struct flow *
+n_small(struct world *w)
+{
+	struct flow *a = n_exec(w, "a", 1, 1, n_file(w, "x")), *b = n_exec(w, "b", 1, 1, n_file(w, "y"));
+
+	return n_exec(w, "c", 1, 2, a, b);
+}

@@ -39,6 +39,8 @@ struct world {
 	struct eval_stats stats;
 };
 void world_init(struct world *, const char *resources);
+void world_begin(struct world *);	/* two CPUs and the files x, y and d, which holds another x */
+extern const char *world_x;		/* what is in x; begin makes it "x" */
 void world_on(struct world *, struct loop *, const char *resources);	/* on somebody else's loop */
 void world_graph(struct world *);	/* a new graph: as another run of the same program */
 void world_start(struct world *, struct flow *root);
@@ -59,6 +61,11 @@ struct flow *n_execv(struct world *, const char *ident, unsigned nouts, struct f
 struct flow *n_exec_res(struct world *, const char *ident, const char *resources);
 struct flow *n_file(struct world *, const char *url);
 struct flow *n_dir(struct world *, const char *url);
+struct flow *n_small(struct world *);	/* x -> a -> c, y -> b -> c; gives c */
+/* Of what says how an exec goes. */
+#define RUN_ARGS \
+	unused_arg struct fake *f, unused_arg const struct exec_config *c, unused_arg struct exec_result *r, \
+	    unused_arg int64_t *ns, unused_arg void *arg
 /* A continuation that calls fn; its own digest is of the name. */
 typedef struct err *k_fn(struct world *, struct value *const *in, size_t n, struct value **out);
 struct flow *n_k(struct world *, const char *name, k_fn *, struct flow *const *deps, unsigned ndeps,
