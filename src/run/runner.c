@@ -82,3 +82,72 @@ runner_next(struct runner *r)
 {
 	return r->next;
 }
+
+/* Do, until Done. */
+
+struct run_op {
+	struct op      op;
+	struct runner *r;
+	struct op     *child;
+	bool	       more;
+	struct err    *err;
+	runner_run_cb *cb;
+	void	      *arg;
+};
+
+static void
+run_step_cb(bool more, struct err *err, void *arg)
+{
+	struct run_op *o = arg;
+
+	o->child = NULL;
+	o->more = more;
+	o->err = err;
+	op_wake(&o->op);
+}
+
+static void
+run_advance(struct op *op)
+{
+	struct run_op *o = op_owner(op, struct run_op, op);
+	runner_run_cb *cb = o->cb;
+	struct err *err;
+	void *arg = o->arg;
+
+	if (o->child != NULL)
+		return;
+	if (o->more && o->err == NULL) {
+		o->child = runner_do_start(o->r, run_step_cb, o);
+		return;
+	}
+	err = o->err;
+	o->err = NULL;
+	op_release(op);
+	cb(err, arg);
+}
+
+static void
+run_release(struct op *op)
+{
+	struct run_op *o = op_owner(op, struct run_op, op);
+
+	op_cancel(&o->child);
+	err_free(o->err);
+	free(o);
+}
+
+static const struct op_type run_type = { "runner_run", run_advance, run_release };
+
+struct op *
+runner_run_start(struct runner *r, runner_run_cb *cb, void *arg)
+{
+	struct run_op *o = xcalloc(1, sizeof *o);
+
+	op_init(&o->op, r->controller->loop, &run_type);
+	o->r = r;
+	o->more = true;
+	o->cb = cb;
+	o->arg = arg;
+	op_wake(&o->op);
+	return &o->op;
+}
