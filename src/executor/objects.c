@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/xalloc.h"
+#include "executor/verified.h"
 #include "store/root.h"
 
 /*
@@ -60,6 +61,17 @@ object_whole(const char *path, uint64_t size)
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
+/* What has its name now was hashed a moment ago. */
+static int
+object_learn(const char *path, const struct file *f)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0)
+		verified_learn(&f->id, &st);
+	return 0;
+}
+
 /*
  * Moves dir/path to the object's name. One that is there is replaced, unread: its bytes are the same unless they were
  * damaged, and then this mends them. Gives an errno.
@@ -71,11 +83,11 @@ object_move(const char *objects, int dir, const char *path, const struct file *f
 
 	object_path(objects, &f->id, to, sizeof to);
 	if (renameat(dir, path, AT_FDCWD, to) == 0)
-		return 0;
+		return object_learn(to, f);
 	if (errno != ENOENT)
 		return errno;
 	object_mkdir(to);
-	return renameat(dir, path, AT_FDCWD, to) == 0 ? 0 : errno;
+	return renameat(dir, path, AT_FDCWD, to) == 0 ? object_learn(to, f) : errno;
 }
 
 /* The same for a file that keeps its name: the object's is a second one of it. Gives an errno. */
@@ -88,7 +100,7 @@ object_link(const char *objects, int dir, const char *path, const struct file *f
 	object_path(objects, &f->id, to, sizeof to);
 	object_mkdir(to);
 	if (linkat(dir, path, AT_FDCWD, to, 0) == 0)
-		return 0;
+		return object_learn(to, f);
 	if (errno != EEXIST)
 		return errno;
 	snprintf(tmp, sizeof tmp, "%s/tmp/%d-%u", objects, getpid(), temporaries++);
