@@ -139,6 +139,65 @@ test_newest_state_and_order(void **arg)
 	rundb_free(db);
 }
 
+/* Fields that a later version might write: a phase and an event that nobody knows yet. */
+static void
+add_strange(struct buf *out, const struct digest *run, uint64_t seq, const char *kind, const char *event,
+    const char *state)
+{
+	struct buf b = BUF_INIT;
+	struct mpk_w w;
+
+	mpk_w_init(&w, &b);
+	mpk_map(&w, 7);
+	mpk_key(&w, "kind"), mpk_str(&w, kind);
+	mpk_key(&w, "seq"), mpk_u64(&w, seq);
+	mpk_key(&w, "run"), mpk_digest(&w, run);
+	mpk_key(&w, "n"), mpk_u64(&w, seq);
+	mpk_key(&w, "event"), mpk_str(&w, event);
+	mpk_key(&w, "state"), mpk_map(&w, 2);
+	mpk_key(&w, "ID"), mpk_digest(&w, run);
+	mpk_key(&w, "Phase"), mpk_str(&w, state);
+	mpk_key(&w, "result"), mpk_map(&w, 1), mpk_key(&w, "state"), mpk_str(&w, "failed");
+	frame_add(out, b.p, b.len);
+	buf_release(&b);
+}
+
+/* Counts come from the events that are known, and the State from the newest snapshot that can be read. */
+static void
+test_counts(void **arg)
+{
+	struct digest run = digest_of(0x77, 7);
+	struct buf b = BUF_INIT;
+	struct run_entry *e;
+	struct rundb *db;
+	size_t n;
+
+	(void)arg;
+	add_snapshot(&b, &run, 1, 0, 1, PHASE_EVAL);
+	add_strange(&b, &run, 2, "exec", "started", "Done");
+	add_strange(&b, &run, 3, "exec", "ended", "Done");
+	add_strange(&b, &run, 4, "exec", "hit", "Done");
+	add_strange(&b, &run, 5, "exec", "dreamt", "Done");
+	add_strange(&b, &run, 6, "snapshot", "ended", "Asleep");
+	write_segment("c7", "000001.wal", &b);
+	buf_release(&b);
+	assert_null(rundb_open_one(&root, "c7", &run, &db));
+	e = rundb_runs(db, &n);
+	assert_int_equal(n, 1);
+	assert_int_equal(e->nrecords, 6);
+	assert_int_equal(e->state.Phase, PHASE_EVAL);
+	assert_int_equal(e->execs_started, 1);
+	assert_int_equal(e->execs_ended, 1);
+	assert_int_equal(e->execs_failed, 1);
+	assert_int_equal(e->hits, 1);
+	assert_int_equal(e->n, 6);
+	rundb_free(db);
+	assert_null(rundb_open_one(&root, "nobody", &run, &db));
+	(void)rundb_runs(db, &n);
+	assert_int_equal(n, 0);
+	rundb_free(db);
+}
+
 static void
 expect_id(struct rundb *db, const char *text, uint8_t first)
 {
@@ -204,6 +263,7 @@ main(void)
 		cmocka_unit_test(test_newest_state_and_order),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_live_while_locked),
+		cmocka_unit_test(test_counts),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
