@@ -12,11 +12,12 @@
 #include "run/journals.h"
 #include "store/assoc_lmdb.h"
 #include "store/db_mark.h"
+#include "store/db_read.h"
 
 /*
- * What a reader would get wrong: the mark is set by the writer when it opens the databases, which our
- * own first put makes it do. So whether the databases will be dropped is foreseen here, by the same
- * signs, and the mark removed after the last put, whoever set it.
+ * What a reader would get wrong: the mark is set by the writer when it opens the databases, which may be after we have
+ * looked, or only for our own first put. So whether the databases will be dropped is foreseen here, by the same signs,
+ * and the mark removed after the last put, whoever set it.
  */
 #define PENDING_MAX 4096	/* undecided puts, lest all results of a root lie in memory */
 #define META_KEY    "rebuilt"	/* makes the database, also when there was nothing to put */
@@ -35,19 +36,17 @@ struct rebuilding {
 	struct err	*err;
 };
 
+/* The marks last: the writer sets its own before it removes a file that it has found damaged. */
 bool
 rebuild_wanted(const struct root *root, const char *own)
 {
-	char *path;
+	char *path = xasprintf("%s/data.mdb", root->db);
 	struct stat st;
-	bool there;
+	bool there = stat(path, &st) == 0 && st.st_size > 0, damaged = there && db_read_damaged(root->db);
 
-	if (db_mark_wants_rebuild(root->db) || db_mark_is_stale(root->db))
-		return true;
-	path = xasprintf("%s/data.mdb", root->db);
-	there = stat(path, &st) == 0 && st.st_size > 0;
 	free(path);
-	return !there && journals_exist(root, own);
+	return damaged || db_mark_wants_rebuild(root->db) || db_mark_is_stale(root->db) ||
+	    (!there && journals_exist(root, own));
 }
 
 static struct run_mode *

@@ -121,6 +121,18 @@ open_env(struct db_read *r)
 	return NULL;
 }
 
+bool
+db_read_damaged(const char *dir)
+{
+	struct db_read *r = db_read_open(dir);
+	struct err *err = open_env(r);
+	bool damaged = err && err_is(err, ERR_INTEGRITY);
+
+	err_free(err);
+	db_read_close(r);
+	return damaged;
+}
+
 void
 db_read_refresh(struct db_read *r)
 {

@@ -19,6 +19,8 @@ must_check struct err *db_read_get(
 /* Each entry whose key is at least `from`, in the order of keys; returning false ends it. */
 typedef bool db_read_cb(const void *key, size_t klen, const void *value, size_t vlen, void *arg);
 must_check struct err *db_read_each(struct db_read *, enum db_sub, const void *from, size_t n, db_read_cb *, void *arg);
+/* Is there a file that is no database? Its writer will drop it. Not all damage shows here: the pages are not read. */
+bool db_read_damaged(const char *dir);
 /* After the writer was away: the file may be another one now. */
 void db_read_refresh(struct db_read *);
 

@@ -62,14 +62,27 @@ test_case 'power was lost: the databases were dirty under another boot' '
 	expect_execs 0
 '
 
-test_case 'damage that the writer finds is mended by the next run' '
-	end_keeper
-	head -c 65536 /dev/urandom >root/db/data.mdb
-	rm -f root/db/dirty
+test_case 'a file that is no database: what it held is back before the first look-up' '
+	for text in one unseen; do
+		end_keeper
+		head -c 65536 /dev/urandom >root/db/data.mdb
+		rm -f root/db/dirty
+		expect_exit 0 weir run sum.rf -text $text
+		expect_match err "cache: rebuilt from the journals"
+		expect_execs 0
+		[ ! -e root/db/rebuild ] || fail "the mark is still there"
+	done
 	expect_exit 0 weir run sum.rf
-	wait_for 10 test -e root/db/rebuild
+	expect_no_match err rebuilt
+	expect_execs 0
+'
+
+test_case 'a mark that an earlier writer left is enough' '
 	end_keeper
-	expect_exit 0 weir run sum.rf -text unseen
+	rm root/db/data.mdb
+	touch root/db/rebuild
+	weir-keeper --root root
+	expect_exit 0 weir run sum.rf
 	expect_match err "cache: rebuilt from the journals"
 	expect_execs 0
 	[ ! -e root/db/rebuild ] || fail "the mark is still there"
