@@ -2,6 +2,7 @@
 #include "tests/run/world.h"
 
 #include "base/log.h"
+#include "run/runner_priv.h"
 
 /*
  * A runner that is held up: by a journal that is slow or broken, by an interrupt at any moment, by a
@@ -405,6 +406,88 @@ test_torture(void **state unused_arg)
 	torture(&step);
 }
 
+/* An exec record on its way to the disk, alone. */
+struct committing {
+	struct world w;
+	struct graph *graph;
+	struct op    *op;
+};
+
+static void
+setup_commit(struct torture *t)
+{
+	struct committing *c = xcalloc(1, sizeof *c);
+
+	t->world = c;
+	world_begin(&c->w, t->loop, one, NULL);
+	world_new_run(&c->w);
+	fake_journal_torture(c->w.c.journal, t);
+	c->graph = graph_new(NULL);
+}
+
+static void
+committed_cb(struct err *err, void *arg)
+{
+	struct torture *t = arg;
+
+	((struct committing *)t->world)->op = NULL;
+	torture_done(t, err);
+}
+
+static void
+make_commit(struct torture *t)
+{
+	struct committing *c = t->world;
+	struct flow *f = flow_intern(c->graph, "/data/in", false, "t.In", NULL);
+	struct exec_config config = { .type = EXEC_INTERN, .url = "/data/in" };
+	struct exec_result result = { .state = ATTEMPT_OK, .fileset = fileset_list(NULL, 0) };
+	struct eval_event ev = { .kind = EV_INTERN, .node = f, .config = &config, .result = &result };
+	struct eval_host host = runner_host(c->w.runner);
+
+	c->op = host.commit(&ev, committed_cb, t, host.arg);
+	exec_result_release(&result);
+}
+
+static void
+cancel_commit(struct torture *t)
+{
+	op_cancel(&((struct committing *)t->world)->op);
+}
+
+/* Committed only when it is durable; cancelled or not, the record has been appended. */
+static void
+check_commit(struct torture *t)
+{
+	struct committing *c = t->world;
+	size_t n;
+
+	(void)fake_journal_records(c->w.c.journal, &n);
+	assert_int_equal(n, 1);
+	if (t->fault_at >= 0) {
+		assert_int_equal(err_kind(t->err), t->fault_kind);
+	} else {
+		assert_ok(t->err);
+		assert_int_equal(journal_durable_seq(c->w.c.journal), journal_next_seq(c->w.c.journal) - 1);
+	}
+}
+
+static void
+end_commit(struct torture *t)
+{
+	struct committing *c = t->world;
+
+	world_end(&c->w);
+	graph_free(c->graph);
+	free(c);
+}
+
+static void
+test_torture_of_commit(void **state unused_arg)
+{
+	torture(&(struct torture_spec){ "record_commit", .setup = setup_commit, .make = make_commit,
+	    .cancel = cancel_commit, .check = check_commit, .teardown = end_commit });
+}
+
 static int
 setup(void **state unused_arg)
 {
@@ -439,6 +522,7 @@ main(void)
 		cmocka_unit_test(test_death_at_every_turn),
 		cmocka_unit_test(test_cancel_at_every_turn),
 		cmocka_unit_test(test_torture),
+		cmocka_unit_test(test_torture_of_commit),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

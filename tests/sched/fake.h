@@ -33,6 +33,7 @@ struct fake {
 	unsigned	 max_allocs;	/* further requests wait for a drop */
 	unsigned	 nallocs, asked;
 	bool		 no_lease;	/* keepalives fail with NOT_EXIST from now on */
+	bool		 keepalive_faults;	/* keepalives ask torture as well */
 	int64_t		 retained;	/* the last interval a keepalive asked for */
 	struct err     *(*put_fault)(struct fake *, const struct exec_config *, void *arg);	/* NULL: none */
 	bool		 wait_fails_once;

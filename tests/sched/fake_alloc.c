@@ -54,7 +54,9 @@ keepalive(struct alloc *a, int64_t ns, alloc_keepalive_cb *cb, void *arg)
 
 	*g = (struct granted){ ns, NULL, cb, arg };
 	f->retained = ns;
-	if (f->no_lease)
+	if (f->keepalive_faults)
+		g->err = fake_fault(f, "keepalive");
+	else if (f->no_lease)
 		g->err = err_msg(ERR_NOT_EXIST, "alloc expired");
 	return later_start(f->loop, "fake_keepalive", granted_run, granted_drop, g);
 }
@@ -168,7 +170,13 @@ alloc_by_uri(struct cluster *c, const char *uri, unused_arg const struct alloc_i
 	return &w->op;
 }
 
-static const struct cluster_ops cluster_ops = { .allocate = allocate, .alloc = alloc_by_uri };
+static const char *
+name(unused_arg struct cluster *c)
+{
+	return "fake";
+}
+
+static const struct cluster_ops cluster_ops = { .allocate = allocate, .alloc = alloc_by_uri, .name = name };
 
 void
 fake_cluster_init(struct fake *f)

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/check.h"
+
+#include "base/log.h"
+#include "eval/lookup.h"
+#include "loop/loop.h"
+#include "tests/sched/fake.h"
+
+/* The evaluator's operations on the cache: two keys, one after the other; and torture of both. */
+
+static const struct digest first = { { 1 } }, second = { { 2 } };
+
+struct world {
+	struct clock *clock;
+	struct loop  *loop;
+	struct fake   fake;
+	struct op    *op;
+	bool	      over, found;
+	unsigned      at;
+	uint32_t      attempt;
+	struct err   *err;
+};
+
+static void
+put_cb(struct err *err, void *arg)
+{
+	struct world *w = arg;
+
+	w->op = NULL;
+	w->err = err;
+	w->over = true;
+}
+
+static void
+until_over(struct world *w)
+{
+	while (!w->over)
+		assert_true(loop_turn(w->loop, true) || w->over);
+}
+
+static struct op *
+put(struct world *w, const struct digest *keys, unsigned n, uint32_t attempt, cache_put_cb *cb, void *arg)
+{
+	struct exec_result r = { .state = ATTEMPT_OK, .attempt = attempt };
+	struct op *op;
+
+	r.fileset = fileset_list(NULL, 0);
+	op = cache_put_start(&w->fake.assoc, keys, n, &r, cb, arg);
+	exec_result_release(&r);
+	return op;
+}
+
+static void
+remember(struct world *w, const struct digest *keys, unsigned n, uint32_t attempt)
+{
+	w->over = false;
+	w->op = put(w, keys, n, attempt, put_cb, w);
+	until_over(w);
+	assert_ok(w->err);
+}
+
+static void
+begin(struct world *w)
+{
+	memset(w, 0, sizeof *w);
+	w->clock = clock_virtual_new(SECONDS(1700000000));
+	w->loop = loop_new(w->clock);
+	fake_init(&w->fake, w->loop, "cpu=1,mem=1GiB");
+}
+
+static void
+finish(struct world *w)
+{
+	fake_release(&w->fake);
+	assert_int_equal(loop_nlive(w->loop), 0);
+	loop_free(w->loop);
+	clock_virtual_free(w->clock);
+}
+
+static void
+found_cb(struct exec_result *r, unsigned at, void *arg)
+{
+	struct world *w = arg;
+
+	w->op = NULL;
+	w->over = true;
+	w->found = r != NULL;
+	w->at = at;
+	if (r)
+		w->attempt = r->attempt;
+	if (r)
+		exec_result_release(r);
+}
+
+static void
+look(struct world *w, unsigned nkeys)
+{
+	struct lookup_args args = { .keys = { first, second }, .nkeys = nkeys, .timeout = SECONDS(60) };
+
+	w->over = false;
+	w->fake.ngets = 0;
+	w->op = lookup_start(&w->fake.assoc, &args, found_cb, w);
+	until_over(w);
+}
+
+static void
+test_two_keys(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w);
+	look(&w, 2);
+	assert_false(w.found);
+	assert_int_equal(w.fake.ngets, 2);
+	remember(&w, &second, 1, 7);
+	look(&w, 1);
+	assert_false(w.found);
+	assert_int_equal(w.fake.ngets, 1);
+	look(&w, 2);	/* the first key says nothing, the second does */
+	assert_true(w.found);
+	assert_int_equal(w.at, 1);
+	assert_int_equal(w.attempt, 7);
+	assert_int_equal(w.fake.ngets, 2);
+	remember(&w, &first, 1, 8);
+	look(&w, 2);	/* and is not asked when the first one does */
+	assert_true(w.found);
+	assert_int_equal(w.at, 0);
+	assert_int_equal(w.attempt, 8);
+	assert_int_equal(w.fake.ngets, 1);
+	finish(&w);
+}
+
+static void
+test_put_of_two_keys(unused_arg void **state)
+{
+	struct world w;
+	struct digest both[] = { first, second };
+
+	begin(&w);
+	remember(&w, both, 2, 3);
+	assert_true(fake_assoc_has(&w.fake, &first) && fake_assoc_has(&w.fake, &second));
+	assert_int_equal(fake_assoc_n(&w.fake), 2);
+	finish(&w);
+}
+
+/* Torture. */
+
+static void
+setup(struct torture *t)
+{
+	struct world *w = xcalloc(1, sizeof *w);
+
+	t->world = w;
+	w->loop = t->loop;
+	fake_init(&w->fake, t->loop, "cpu=1,mem=1GiB");
+	remember(w, &second, 1, 7);
+	w->fake.torture = t;
+}
+
+static void
+tortured_found_cb(struct exec_result *r, unsigned at, void *arg)
+{
+	struct torture *t = arg;
+
+	found_cb(r, at, t->world);
+	torture_done(t, NULL);
+}
+
+static void
+make_lookup(struct torture *t)
+{
+	struct world *w = t->world;
+	struct lookup_args args = { .keys = { first, second }, .nkeys = 2, .timeout = SECONDS(60) };
+
+	w->op = lookup_start(&w->fake.assoc, &args, tortured_found_cb, t);
+}
+
+/* Whatever fails is a miss of that key. */
+static void
+check_lookup(struct torture *t)
+{
+	struct world *w = t->world;
+
+	assert_int_equal(w->found, t->fault_at != 1);
+	assert_int_equal(w->at, w->found ? 1 : 2);
+}
+
+static void
+tortured_put_cb(struct err *err, void *arg)
+{
+	struct torture *t = arg;
+
+	((struct world *)t->world)->op = NULL;
+	torture_done(t, err);
+}
+
+static void
+make_put(struct torture *t)
+{
+	struct digest both[] = { first, second };
+	struct world *w = t->world;
+
+	w->op = put(w, both, 2, 3, tortured_put_cb, t);
+}
+
+static void
+check_put(struct torture *t)
+{
+	struct world *w = t->world;
+
+	if (t->fault_at < 0) {
+		assert_ok(t->err);
+		assert_true(fake_assoc_has(&w->fake, &first));
+	} else {
+		assert_int_equal(err_kind(t->err), t->fault_kind);
+	}
+}
+
+static void
+cancel(struct torture *t)
+{
+	op_cancel(&((struct world *)t->world)->op);
+}
+
+static void
+teardown(struct torture *t)
+{
+	struct world *w = t->world;
+
+	fake_release(&w->fake);
+	free(w);
+}
+
+static void
+test_torture(unused_arg void **state)
+{
+	static const struct torture_spec lookup = { "cache_lookup", .setup = setup, .make = make_lookup, .cancel = cancel,
+		.check = check_lookup, .teardown = teardown };
+	static const struct torture_spec putting = { "cache_put", .setup = setup, .make = make_put, .cancel = cancel,
+		.check = check_put, .teardown = teardown };
+
+	log_init("test_lookup", LOG_ERROR);
+	torture(&lookup);
+	torture(&putting);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_two_keys),
+		cmocka_unit_test(test_put_of_two_keys),
+		cmocka_unit_test(test_torture),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
