@@ -103,6 +103,28 @@ test_racy(void **state unused_arg)
 	assert_false(memo_lookup(memo, &st, &d));
 }
 
+/*
+ * Rewritten with the same size within one tick of the clock after it was hashed, and mtime set back: device, inode,
+ * size and both times are as they were. Only that ctime is too young for the entry tells of it.
+ */
+static void
+test_racy_with_an_old_mtime(void **state unused_arg)
+{
+	struct digest d, fake;
+	struct memo_entry e;
+	struct stat st;
+
+	sha256_of("marker", 6, &fake);
+	assert_int_equal(fstat(fd, &st), 0);
+	st.st_mtim.tv_sec -= 1000;
+	memo_entry_make(&e, &st, ns_of(&st.st_ctim) + MEMO_MARGIN / 2, &fake);
+	remember(&e);
+	assert_false(memo_lookup(memo, &st, &d));
+	memo_entry_make(&e, &st, ns_of(&st.st_ctim) + 2 * MEMO_MARGIN, &fake);
+	remember(&e);
+	assert_true(memo_lookup(memo, &st, &d));
+}
+
 static void
 test_changes(void **state unused_arg)
 {
@@ -151,6 +173,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_hit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_racy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_racy_with_an_old_mtime, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_without_database, setup, teardown),
 	};
