@@ -3,6 +3,7 @@
 # What goes wrong around weir and in what it is given: each has its message and its exit code, and costs nobody
 # anything: the next good run on the same root works, and what was known before is known still.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 as_root=$([ "$(id -u)" = 0 ] && echo yes || echo no)
 

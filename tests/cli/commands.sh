@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The commands that look at runs, execs and objects: what they print, for people and as JSON.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 cat >tree.rf <<'END'
 param word = "hello"

@@ -3,6 +3,7 @@
 # What time does to a run whose controller was killed: its alloc's lease lapses, and nothing is lost; `retain` passes,
 # and its commands are ended, and these, and only these, are started again.
 . "$(dirname "$0")/lib.sh"
+needs python3
 . "$here/crashlib.sh"
 
 # killed OPTION...: a run of gate.rf whose part 0 has ended and whose others run; then its controller is killed.

@@ -3,6 +3,7 @@
 # weir-dump: runs and files, all fields, the whole history; segments that are damaged. And what another program reads
 # in the same bytes.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 cat >chain.rf <<'END'
 val a = exec(image := "host", mem := 16*MiB) (out file) {"

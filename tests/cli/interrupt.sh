@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Signals: what ^C, SIGTERM, SIGHUP and `weir kill` end, what they leave, and what a resume makes of it.
 . "$(dirname "$0")/lib.sh"
+needs python3
 . "$here/crashlib.sh"
 
 # stubborn.rf: part 0 ends at once; a second command says when it is asked to end, and ends or not, as mode says.

@@ -82,6 +82,14 @@ skip_all() {
 	exit 77
 }
 
+# needs PROGRAM...: for all cases. Those that only set-up with --tests or --examples installs.
+needs() {
+	local program
+	for program; do
+		command -v "$program" >/dev/null || skip_all "$program is not installed"
+	done
+}
+
 test_done() {
 	echo "1..$test_count"
 	test_cleanup

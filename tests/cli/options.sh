@@ -3,6 +3,7 @@
 # Every option of a run: that it is taken, remembered in the State, and does what it says. What was executed is counted
 # by what it did: each command leaves a line in a log.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 cat >chain.rf <<'END'
 param (

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The databases go: what the runs have computed comes back from the journals, and is not computed again.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 cat >sum.rf <<'END'
 param text = "one"

@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # examples/variants from the outside, against the same steps typed into a shell.
 . "$(dirname "$0")/lib.sh"
+needs python3 bowtie2 samtools bcftools
 
-for tool in bowtie2 samtools bcftools; do
-	command -v $tool >/dev/null || skip_all "$tool is not installed"
-done
 # Several tests and the quickstart may share one copy of the data.
 data=${WEIR_TEST_DATA:-$builddir/data}
 "$examples/variants/fetch" "$data" >fetch.log 2>&1 || skip_all "the data cannot be fetched: $(tail -n 1 fetch.log)"

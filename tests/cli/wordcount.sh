@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # examples/wordcount from the outside: the right words, nothing done twice, and nothing left undone.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 cp -r "$examples/wordcount" .
 run='weir run wordcount/wordcount.rf -texts wordcount/texts'

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # weir-dump over journals that were made for it: all fields, a second reader's opinion, damage of every sort.
 . "$(dirname "$0")/../cli/lib.sh"
+needs python3
 
 "$builddir/tests/cmd/make_journal" "$T/made"
 cp -r made clean
