@@ -162,7 +162,7 @@ new_id(struct play *p, struct play_run *r)
 
 		memcpy(r->run.id.b + i, &x, 8);
 	}
-	r->run.watch = watch_run_new(p->world->watch, &r->run.id, r->run.name);
+	r->run.watch = watch_run_new(p->world->watch, &r->run.id, r->run.name, r->run.must_fail);
 }
 
 static bool
@@ -221,6 +221,7 @@ judge(struct play *p, struct play_run *r)
 	r->naive = naive_new(p->world, &r->run);
 	r->run.must_fail = naive_failed(r->naive);
 	r->run.nexecs = naive_nexecs(r->naive);
+	naive_most(r->naive, &r->run.most);
 }
 
 void
@@ -253,8 +254,8 @@ action_run(struct play *p, struct words *w)
 		err_free(err);
 		return;
 	}
-	new_id(p, r);
 	judge(p, r);
+	new_id(p, r);
 	ctl_run(ctl ? ctl : ctl_new(p->world, play_host(p)), &r->run);
 }
 
@@ -279,6 +280,7 @@ void
 action_do(struct play *p, struct words *w)
 {
 	struct play_run *r = w->n >= 2 ? play_run_find(p, w->v[1]) : NULL;
+	struct play_run *owner = w->n >= 4 ? play_run_find(p, w->v[3]) : NULL;
 	struct words copy;
 
 	if (w->n == 0) {
@@ -294,6 +296,9 @@ action_do(struct play *p, struct words *w)
 	} else if (strcmp(w->v[0], "interrupt") == 0 && w->n == 2 && play_run_declared(p, w->v[1])) {
 		if (r)
 			ctl_interrupt(&r->run, "SIGINT");
+	} else if (strcmp(w->v[0], "lose") == 0 && w->n == 4 && play_run_declared(p, w->v[3])) {
+		if (owner)
+			ctl_lose_alloc(&owner->run);
 	} else if (strcmp(w->v[0], "resume") == 0 && w->n == 2 && play_run_declared(p, w->v[1])) {
 		if (r)
 			action_resume(r);

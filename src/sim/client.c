@@ -368,6 +368,21 @@ host_connect(struct host *h, struct ctl *ctl)
 	return c;
 }
 
+size_t
+host_client_load(const struct keeper_client *c, struct resources *out)
+{
+	const struct keeper_call *call;
+	size_t n = 0;
+
+	TAILQ_FOREACH(call, &c->calls, link) {
+		if (call->over || call->intern || call->abandoned)
+			continue;
+		resources_add(out, &call->resources);
+		n++;
+	}
+	return n;
+}
+
 void
 host_controller_gone(struct keeper_client *c)
 {

@@ -244,6 +244,67 @@ ctl_interrupt(struct sim_run *run, const char *why)
 	}
 }
 
+/* A lost alloc. */
+
+static void
+lost_cb(struct err *err, void *arg)
+{
+	struct ctl *ctl = arg;
+
+	ctl->losing = NULL;
+	err_free(err);
+	alloc_drop(ctl->lost);
+	ctl->lost = NULL;
+}
+
+static void
+lose_cb(struct alloc *alloc, struct err *err, void *arg)
+{
+	struct ctl *ctl = arg;
+
+	ctl->losing = NULL;
+	err_free(err);
+	ctl->lost = alloc;
+	if (alloc)
+		ctl->losing = alloc_free_start(alloc, lost_cb, ctl);
+}
+
+void
+ctl_lose_alloc(struct sim_run *run)
+{
+	const struct run_state *s = watch_run_state(run->watch);
+	const char *id = s && s->AllocID ? strchr(s->AllocID, '/') : NULL;
+	struct ctl *ctl = run->ctl;
+
+	if (!ctl || ctl->dead || ctl->losing || !id)
+		return;
+	world_say(ctl->world, "%s loses its alloc", run->name);
+	ctl->losing = pool_alloc(ctl->c.pool, id + 1, lose_cb, ctl);
+}
+
+/* What could run and is not put. More than the watch can know fits beside what is in the hands of pauses. */
+void
+ctl_check_busy(struct ctl *ctl)
+{
+	struct resources used = RESOURCES_INIT, most = RESOURCES_INIT;
+	const struct resources *total = pool_local_total(ctl->c.pool);
+	struct sched_stats st;
+	struct job *j;
+	size_t n;
+
+	sched_stats(ctl->c.sched, &st);
+	if (st.queued == 0 || ctl->stalled > loop_now(ctl->world->loop))
+		return;
+	n = host_client_load(ctl->c.keeper, &used);
+	TAILQ_FOREACH(j, &ctl->jobs, link)
+		resources_max(&most, &j->run->most);
+	if (n == st.running && used.cpu + most.cpu <= total->cpu && used.mem + most.mem <= total->mem)
+		world_fail(ctl->world, "c%u: %zu execs wait, although any of them would fit beside the %zu that are put",
+		    ctl->number, st.queued, n);
+	resources_release(&used);
+	resources_release(&most);
+}
+
 /* Ends. */
 
 void
@@ -272,6 +333,9 @@ release_jobs(struct ctl *ctl)
 {
 	struct job *j;
 
+	op_cancel(&ctl->losing);
+	alloc_drop(ctl->lost);
+	ctl->lost = NULL;
 	while ((j = TAILQ_FIRST(&ctl->jobs))) {
 		op_cancel(&j->op);
 		runner_free(j->runner);
@@ -327,7 +391,7 @@ may_leave(struct ctl *ctl)
 	TAILQ_FOREACH(j, &ctl->jobs, link)
 		if (!j->over)
 			return false;
-	return sim_assoc_npending(ctl->c.assoc) == 0 && sim_journal_settled(ctl->journal);
+	return !ctl->losing && sim_assoc_npending(ctl->c.assoc) == 0 && sim_journal_settled(ctl->journal);
 }
 
 void

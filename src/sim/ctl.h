@@ -31,6 +31,7 @@ struct sim_run {		/* a run of the scenario, over all of its controllers */
 	bool	       must_fail;
 	char	      *result;	/* owned: as State.Result */
 	size_t	       nexecs;	/* distinct ones that a full evaluation runs */
+	struct resources most;	/* no exec asks for more than this of cores, or of memory */
 };
 struct ctl {
 	struct world *world;
@@ -42,6 +43,8 @@ struct ctl {
 	bool	      dead, leaving;
 	int64_t	      stalled;	/* until then it is not scheduled */
 	TAILQ_HEAD(, job) jobs;
+	struct op    *losing;	/* an alloc that is about to be lost, or NULL */
+	struct alloc *lost;
 };
 struct ctl *ctl_new(struct world *, struct host *);
 struct world *ctl_world(const struct ctl *);
@@ -53,8 +56,11 @@ struct ctl *ctl_find(struct world *, unsigned number);	/* lives; else NULL */
 void ctl_run(struct ctl *, struct sim_run *);
 void ctl_resume(struct ctl *, struct sim_run *);
 void ctl_interrupt(struct sim_run *, const char *why);	/* as ^C or `weir kill` */
+/* The pool ends the alloc of the run, as when its lease has lapsed and its room was needed. */
+void ctl_lose_alloc(struct sim_run *);
 void ctl_kill(struct ctl *);		/* at once, from anywhere */
 void ctl_stall(struct ctl *, int64_t ns);
+void ctl_check_busy(struct ctl *);	/* when nothing is due any more at this moment */
 /* After a turn: buries the dead, lets those leave who are done. May free it. */
 void ctl_bury(struct ctl *);
 

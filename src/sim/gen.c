@@ -334,7 +334,9 @@ misfortune(struct gen *g, unsigned nruns)
 		buf_addf(g->out, "fill journal of r%u for %s\n", run, ONE_OF(g, "100ms", "3s", "1m", "40m"));
 	} else if (kind < 93) {
 		buf_addf(g->out, "fill cache for %s\n", ONE_OF(g, "1s", "1m", "40m"));
-	} else if (kind < 97) {
+	} else if (kind < 95) {
+		buf_addf(g->out, "lose alloc of r%u\n", run);
+	} else if (kind < 98) {
 		buf_addf(g->out, "clock %s\n", ONE_OF(g, "+1h", "-1h", "+1s", "-10s", "+100h"));
 	} else {
 		buf_addf(g->out, "resume r%u\n", run);

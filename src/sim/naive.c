@@ -38,6 +38,7 @@ struct naive {
 	struct distinct *execs;
 	bool	      failed;
 	char	     *result;
+	double	      cpu, mem;	/* the most that an exec asks for */
 };
 
 static struct value *visit(struct naive *, struct flow *);
@@ -92,12 +93,17 @@ contents_of(struct contents *c, const struct value *v)
 }
 
 static bool
-can_run(const struct flow *f)
+can_run(struct naive *n, const struct flow *f)
 {
 	double mem = f->u.exec->resources.mem > MEM_LEAST ? f->u.exec->resources.mem : MEM_LEAST;
 	struct command c;
 
 	command_parse(f->u.exec->cmd, &c);
+	if (c.needs <= mem)	/* never tried with more */
+		n->mem = mem > n->mem ? mem : n->mem;
+	else
+		n->mem = mem * MEM_GROWTH > n->mem ? mem * MEM_GROWTH : n->mem;
+	n->cpu = f->u.exec->resources.cpu > n->cpu ? f->u.exec->resources.cpu : n->cpu;
 	return c.fails != UINT32_MAX && c.needs <= mem * MEM_GROWTH;
 }
 
@@ -166,7 +172,7 @@ visit_exec(struct naive *n, struct visited *x)
 	}
 	if (ok)
 		count_exec(n, x, in);
-	if (ok && can_run(f))
+	if (ok && can_run(n, f))
 		fs = outputs_of(f, in);
 	if (fs)
 		err_free(node_value(f, fs, &v));
@@ -277,6 +283,7 @@ naive_new(struct world *w, const struct sim_run *run)
 
 	n->world = w;
 	n->run = run;
+	n->cpu = 1;
 	n->graph = graph_new(&config);
 	err = program_instantiate(run->program->program, n->graph, SIM_DIR, &run->params, &n->main);
 	if (!err) {
@@ -332,6 +339,13 @@ size_t
 naive_nexecs(const struct naive *n)
 {
 	return HASH_COUNT(n->execs);
+}
+
+void
+naive_most(const struct naive *n, struct resources *out)
+{
+	resources_set(out, "cpu", n->cpu);
+	resources_set(out, "mem", n->mem);
 }
 
 /* Explanations. */

@@ -377,6 +377,7 @@ run_free(struct play_run *r)
 	naive_free(r->naive);
 	param_set_release(&r->run.params);
 	run_config_release(&r->run.config);
+	resources_release(&r->run.most);
 	err_free(r->run.last);
 	free(r->run.name);
 	free(r);

@@ -55,7 +55,7 @@ struct watch_run {
 	struct digest id;
 	char	*name;
 	struct run_state state;		/* newest durable */
-	bool	 has_state;
+	bool	 has_state, must_fail;
 	uint64_t epoch, n;		/* newest durable */
 	struct watch_exec *execs;
 	struct watch_file *files;
@@ -142,12 +142,13 @@ watch_run_find(struct watch *x, const struct digest *id)
 }
 
 struct watch_run *
-watch_run_new(struct watch *x, const struct digest *id, const char *name)
+watch_run_new(struct watch *x, const struct digest *id, const char *name, bool must_fail)
 {
 	struct watch_run *r = xcalloc(1, sizeof *r);
 
 	r->id = *id;
 	r->name = xstrdup(name);
+	r->must_fail = must_fail;
 	HASH_ADD(hh, x->runs, id, sizeof r->id, r);
 	return r;
 }
@@ -349,9 +350,27 @@ total_goes_on(const struct resources *from, const struct resources *to)
 	return to->mem >= from->mem * (1 - 1e-9) && to->cpu >= from->cpu * (1 - 1e-9);
 }
 
+/* What a command did, or trouble of the world. */
+static bool
+may_end_with(const struct err *err)
+{
+	const struct err *e;
+
+	for (e = err; e; e = e->cause)
+		if (e->kind == ERR_EXEC || e->kind == ERR_OOM)
+			return true;
+	return err_restartable(err);
+}
+
 static void
 durable_snapshot(struct watch *x, struct watch_run *r, const struct run_state *s)
 {
+	if (s->Phase == PHASE_DONE && s->Err && !r->must_fail && !may_end_with(s->Err)) {
+		char *text = err_str(s->Err);
+
+		world_fail(x->world, "%s: it ends with an error that no command made: %s", r->name, text);
+		free(text);
+	}
 	if (r->has_state) {
 		if (!phase_may_follow(&r->state, s))
 			world_fail(x->world, "%s: phase %s (try %u) follows %s (try %u)", r->name, phase_name(s->Phase),

@@ -16,6 +16,8 @@
  *  - a key has at most one live attempt a run, and one among the runs that may share
  *  - phases, tries, epochs and totals only go forward; a success is the last word
  *  - what is put at once fits the alloc, what runs at once fits the host
+ *  - what fits is put
+ *  - a run only ends with an error of a command, or with trouble that another try may not meet
  *  - a run without the cache uses nothing but what it started
  *  - claims carry the try that the run is in
  *  - every exec that a result stands on is explained by a record
@@ -40,7 +42,8 @@ struct run_facts {		/* what the records and attempts of a run come to */
 	unsigned tries, resets, epoch, done;	/* done: snapshots with phase Done */
 };
 struct watch_run;
-struct watch_run *watch_run_new(struct watch *, const struct digest *id, const char *name);	/* borrowed */
+/* must_fail: whatever is done, it cannot come to a good end. */
+struct watch_run *watch_run_new(struct watch *, const struct digest *id, const char *name, bool must_fail);	/* borrowed */
 struct watch_run *watch_run_find(struct watch *, const struct digest *id);	/* NULL: unknown */
 const char *watch_run_name(const struct watch_run *);
 const struct run_state *watch_run_state(const struct watch_run *);	/* newest durable one; NULL: it does not exist yet */

@@ -267,6 +267,16 @@ world_bury(struct world *w)
 	}
 }
 
+static void
+check_quiet(struct world *w)
+{
+	struct ctl *c;
+
+	TAILQ_FOREACH(c, &w->ctls, link)
+		if (!c->dead)
+			ctl_check_busy(c);
+}
+
 bool
 world_turn(struct world *w)
 {
@@ -276,6 +286,8 @@ world_turn(struct world *w)
 	due = world_next(w);
 	if (w->failure || due == INT64_MAX)
 		return false;
+	if (due > w->clock.mono)
+		check_quiet(w);
 	world_advance_to(w, due);
 	w->turns++;
 	if (loop_due(w->loop) <= w->clock.mono)
