@@ -20,7 +20,8 @@
 static const char *
 state_name(enum flight_state s)
 {
-	static const char *const names[] = { "queued", "put", "putting", "wait", "waiting", "pausing", "over" };
+	static const char *const names[] = { "queued", "put", "putting", "wait", "waiting", "pausing", "doubt", "asking",
+		"over" };
 
 	return names[s];
 }
@@ -68,7 +69,7 @@ worth_another_put(const struct err *err)
 {
 	switch (err_kind(err)) {
 	case ERR_CANCELED:
-	case ERR_NOT_EXIST:	/* the alloc is gone: its lease will say so */
+	case ERR_NOT_EXIST:	/* the alloc may be gone: see flight_doubts */
 	case ERR_NOT_ALLOWED:
 	case ERR_NOT_SUPPORTED:
 	case ERR_INVALID:
@@ -86,6 +87,12 @@ flight_trouble(struct flight *f, struct err *err)
 {
 	exec_free(f->exec);
 	f->exec = NULL;
+	if (!f->killed && err_is(err, ERR_NOT_EXIST)) {
+		f->err = err;
+		flight_to(f, FLIGHT_DOUBT);
+		op_wake(&f->op);
+		return;
+	}
 	if (f->killed || !worth_another_put(err) || ++f->failures >= FLIGHT_TRIES) {
 		f->err = err;
 		flight_to(f, FLIGHT_OVER);
@@ -135,6 +142,13 @@ flight_put_cb(struct exec *exec, struct err *err, void *arg)
 	op_wake(&f->op);
 }
 
+/* An alloc that is ended takes its execs along, and the lease may not know of it yet. */
+static bool
+flight_doubts(const struct flight *f)
+{
+	return !f->killed && f->result.state == ATTEMPT_LOST && err_is(f->result.err, ERR_CANCELED);
+}
+
 static void
 flight_wait_cb(struct exec_result *result, struct err *err, void *arg)
 {
@@ -147,6 +161,23 @@ flight_wait_cb(struct exec_result *result, struct err *err, void *arg)
 	}
 	f->result = *result;
 	f->has_result = true;
+	flight_to(f, flight_doubts(f) ? FLIGHT_DOUBT : FLIGHT_OVER);
+	op_wake(&f->op);
+}
+
+static void
+flight_inspect_cb(struct alloc_inspect *inspect, struct err *err, void *arg)
+{
+	struct flight *f = arg;
+
+	f->child = NULL;
+	if (inspect)
+		alloc_inspect_release(inspect);
+	if (err_is(err, ERR_NOT_EXIST)) {	/* the worker ends this flight with all others */
+		worker_gone(f->worker, err);
+		return;
+	}
+	err_free(err);
 	flight_to(f, FLIGHT_OVER);
 	op_wake(&f->op);
 }
@@ -221,6 +252,10 @@ flight_advance(struct op *op)
 	case FLIGHT_WAIT:
 		flight_wait(f);
 		return;
+	case FLIGHT_DOUBT:
+		flight_to(f, FLIGHT_ASKING);
+		f->child = alloc_inspect_start(f->worker->alloc, flight_inspect_cb, f);
+		return;
 	case FLIGHT_OVER:
 		flight_finish(f);
 		return;
@@ -228,6 +263,7 @@ flight_advance(struct op *op)
 	case FLIGHT_PUTTING:
 	case FLIGHT_WAITING:
 	case FLIGHT_PAUSING:
+	case FLIGHT_ASKING:
 		return;
 	}
 }
@@ -314,6 +350,8 @@ flight_kill(struct flight *f)
 	case FLIGHT_WAITING:
 		exec_kill(f->exec);
 		break;
+	case FLIGHT_DOUBT:
+	case FLIGHT_ASKING:
 	case FLIGHT_OVER:
 		return true;
 	}

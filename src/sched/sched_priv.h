@@ -28,6 +28,7 @@ struct worker {
 };
 struct worker *worker_new(struct sched *, struct alloc *);	/* takes the alloc */
 void worker_free(struct worker *);				/* no hold and no flight is left */
+void worker_gone(struct worker *, struct err *);	/* takes: its alloc is not there any more, before the lease said so */
 /* A worker that is well and covers min, or holds that alloc; NULL: none. */
 struct worker *worker_covering(struct sched *, const struct resources *min);
 struct worker *worker_by_uri(struct sched *, const char *uri);
@@ -65,6 +66,8 @@ enum flight_state {
 	FLIGHT_WAIT,	/* has the handle */
 	FLIGHT_WAITING,	/* waits for the end of the exec */
 	FLIGHT_PAUSING,	/* after trouble: waits for its timer */
+	FLIGHT_DOUBT,	/* was ended by somebody else: is the alloc still there? */
+	FLIGHT_ASKING,	/* waits for the alloc's answer; result or err is set */
 	FLIGHT_OVER,	/* result or err is set: tell the tasks */
 };
 struct flight {

@@ -68,6 +68,17 @@ worker_lease_cb(struct err *err, void *arg)
 	op_wake(&w->op);
 }
 
+void
+worker_gone(struct worker *w, struct err *err)
+{
+	if (w->lost) {
+		err_free(err);
+		return;
+	}
+	op_cancel(&w->lease);
+	worker_lease_cb(err, w);
+}
+
 struct worker *
 worker_new(struct sched *s, struct alloc *alloc)
 {

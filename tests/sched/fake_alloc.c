@@ -61,6 +61,39 @@ keepalive(struct alloc *a, int64_t ns, alloc_keepalive_cb *cb, void *arg)
 	return later_start(f->loop, "fake_keepalive", granted_run, granted_drop, g);
 }
 
+struct asked {
+	struct err *err;
+	alloc_inspect_cb *cb;
+	void *arg;
+};
+
+static void
+asked_run(void *data)
+{
+	struct asked a = *(struct asked *)data;
+	struct alloc_inspect i = { .id = NULL };
+
+	free(data);
+	a.cb(a.err ? NULL : &i, a.err, a.arg);
+}
+
+static void
+asked_drop(void *data)
+{
+	err_free(((struct asked *)data)->err);
+	free(data);
+}
+
+static struct op *
+inspect(struct alloc *a, alloc_inspect_cb *cb, void *arg)
+{
+	struct fake *f = container_of(a, struct fake_alloc, alloc)->fake;
+	struct asked *q = xcalloc(1, sizeof *q);
+
+	*q = (struct asked){ f->no_lease ? err_msg(ERR_NOT_EXIST, "alloc expired") : NULL, cb, arg };
+	return later_start(f->loop, "fake_inspect", asked_run, asked_drop, q);
+}
+
 static struct executor *
 alloc_executor_of(struct alloc *a)
 {
@@ -81,7 +114,7 @@ drop(struct alloc *a)
 	free(fa);
 }
 
-static const struct alloc_ops alloc_ops = { .keepalive = keepalive, .executor = alloc_executor_of, .drop = drop };
+static const struct alloc_ops alloc_ops = { .keepalive = keepalive, .inspect = inspect, .executor = alloc_executor_of, .drop = drop };
 
 static struct alloc *
 alloc_new(struct fake *f, const char *uri)

@@ -400,6 +400,46 @@ test_lost_lease(unused_arg void **state)
 	finish(&w);
 }
 
+static void
+ends_killed(unused_arg struct fake *f, unused_arg const struct exec_config *c, struct exec_result *out, int64_t *ns,
+    unused_arg void *arg)
+{
+	out->state = ATTEMPT_LOST;
+	fileset_unref(out->fileset);
+	out->fileset = NULL;
+	out->err = err_msg(ERR_CANCELED, "killed");
+	*ns = SECONDS(1);
+}
+
+/* An alloc that ends takes its execs along, and may do so long before the lease is asked about. */
+static void
+test_ended_with_its_alloc(unused_arg void **state)
+{
+	struct world w;
+	struct wish a, b;
+
+	begin(&w, "cpu=1,mem=4GiB");
+	w.fake.run = ends_killed;
+	submit(&w, 0, &a, "x", "cpu=1", true);
+	until(&w, &a);
+	assert_null(a.err);	/* the alloc is well: somebody killed the exec */
+	assert_int_equal(a.result.state, ATTEMPT_LOST);
+	wish_free(&a);
+	submit(&w, 0, &a, "y", "cpu=1", true);
+	submit(&w, 1, &b, "z", "cpu=1", true);
+	while (w.fake.nstarted < 2)
+		loop_turn(w.loop, false);
+	w.fake.no_lease = true;
+	until(&w, &a);
+	until(&w, &b);
+	assert_err(a.err, "lease fake/1: unavailable: alloc expired");
+	assert_true(err_restartable(b.err));
+	err_free(b.err);
+	while (!w.lost)
+		loop_turn(w.loop, false);
+	finish(&w);
+}
+
 static struct err *
 put_fails(struct fake *f, const struct exec_config *c, unused_arg void *arg)
 {
@@ -901,6 +941,7 @@ main(void)
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_kill_of_a_shared_one_detaches),
 		cmocka_unit_test(test_lost_lease),
+		cmocka_unit_test(test_ended_with_its_alloc),
 		cmocka_unit_test(test_trouble),
 		cmocka_unit_test(test_fairness),
 		cmocka_unit_test(test_holds_are_shared),
