@@ -134,13 +134,13 @@ core_done(struct core *c, struct flow *f, struct value *v)
 	done(c, f);
 }
 
-/* `align.Bam align.rf:12:3: cause`. */
+/* `align.Bam align.rf:12:3: cause`. What a continuation says of itself has its own, more exact position. */
 struct err *
 core_located(const struct flow *f, struct err *err)
 {
 	struct buf pos = BUF_INIT;
 
-	if (f->pos.name)
+	if (f->pos.name && f->op != FLOW_K)
 		buf_addf(&pos, "%s:%d:%d", f->pos.name, f->pos.line, f->pos.col);
 	err = err_wrap(err, f->ident ? f->ident : flow_op_name(f->op), pos.len ? buf_str(&pos) : NULL);
 	buf_release(&pos);

@@ -356,7 +356,12 @@ decode_command(const msgpack_object *o, struct arena *a, struct exec_config *c)
 static struct err *
 decode_intern(const msgpack_object *o, struct arena *a, struct exec_config *c)
 {
+	const char *scheme;
+
 	c->url = map_text(a, o, "url");
+	if (c->url != NULL && (scheme = strstr(c->url, "://")) != NULL && c->url[0] != '/')
+		return err_msg(ERR_NOT_SUPPORTED, "%s: inputs by %.*s are not supported yet", c->url,
+		    (int)(scheme - c->url), c->url);
 	if (c->url == NULL || c->url[0] != '/')
 		return bad("what to intern is not an absolute path");
 	mpk_get_bool(o, "dir", &c->dir);

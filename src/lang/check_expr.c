@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/sys.h"
+
 /*
  * The type of every expression. What is easy to get wrong: the flow flag only says that a value is
  * surely delayed; whether an operand really is, lowering finds out.
@@ -382,6 +384,24 @@ check_compr(struct checker *c, struct expr *e)
 	return ok && t != NULL ? flow_if(c, type_list(c->arena, t), flow) : NULL;
 }
 
+static void
+no_field(struct checker *c, const struct expr *e, const struct type *t)
+{
+	const struct unit *u = c->p->units;
+	char *missing = NULL;
+
+	while (u != NULL && (u->sys == NULL || u->type != t))
+		u = u->next;
+	if (u != NULL)
+		missing = sys_missing(u->sys, e->name);
+	if (missing != NULL)
+		diag_error(c->diags, &e->op_span, "%s", missing);
+	else
+		diag_error(c->diags, &e->op_span, "field \"%s\" not found in %s", e->name,
+		    t->kind == TYPE_STRUCT ? type_text(c, t) : "the module");
+	free(missing);
+}
+
 static const struct type *
 check_field(struct checker *c, struct expr *e)
 {
@@ -397,8 +417,7 @@ check_field(struct checker *c, struct expr *e)
 	}
 	f = type_field(t, e->name);
 	if (f == NULL)
-		diag_error(c->diags, &e->op_span, "field \"%s\" not found in %s", e->name,
-		    t->kind == TYPE_STRUCT ? type_text(c, t) : "the module");
+		no_field(c, e, t);
 	return flow_if(c, f, t->flow);
 }
 

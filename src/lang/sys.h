@@ -23,6 +23,8 @@ struct sys_module {
 extern const struct sys_module sys_dirs, sys_files, sys_path, sys_regexp, sys_strings, sys_test;
 
 const struct sys_module *sys_find(const char *path);	/* NULL if there is none */
+/* What a module will have and has not yet: gives a sentence about it, or NULL. */
+char *sys_missing(const struct sys_module *, const char *name);
 const char *sys_names(void);				/* for a message: `$/dirs, $/files, …` */
 /* The type of a function, in the program's arena. */
 const struct type *sys_type(struct program *, const struct sys_func *);

@@ -15,14 +15,6 @@
 	    struct value *const *v, size_t nv unused_arg, struct value **out, struct flow **need unused_arg)
 #define DATA_MAX (10u << 20)
 
-FN(copy_fn)
-{
-	(void)v;
-	(void)out;
-	return lower_err(
-	    op->span, "%s.%s is not supported yet: take results out with `weir get`", op->name + 2, op->detail);
-}
-
 /* ---- $/dirs ---- */
 
 /* The files of a directory by the one group of a pattern; both arrays have room for all. */
@@ -193,7 +185,6 @@ static const struct sys_func dirs_funcs[] = {
 	{ "$/dirs", "Sum", "func(parts [dir]) dir", OPERAND_FORCE, sum_fn },
 	{ "$/dirs", "Pick", "func(d dir, pattern string) (file, string)", OPERAND_TOP, pick_fn },
 	{ "$/dirs", "Files", "func(d dir) [file]", OPERAND_TOP, files_fn },
-	{ "$/dirs", "Copy", "func(d dir, url string) ()", OPERAND_TOP, copy_fn },
 };
 const struct sys_module sys_dirs = { "$/dirs", dirs_funcs, nitems(dirs_funcs) };
 
@@ -213,7 +204,6 @@ FN(create_fn)
 
 static const struct sys_func files_funcs[] = {
 	{ "$/files", "Create", "func(content string) file", OPERAND_TOP, create_fn },
-	{ "$/files", "Copy", "func(f file, url string) ()", OPERAND_TOP, copy_fn },
 };
 const struct sys_module sys_files = { "$/files", files_funcs, nitems(files_funcs) };
 

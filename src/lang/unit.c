@@ -63,7 +63,10 @@ load_system(struct program *p, struct unit *u, const struct span *span)
 	u->sys = sys_find(u->path);
 	u->state = UNIT_CHECKED;
 	if (u->sys == NULL) {
-		diag_error(&p->diags, span, "there is no system module %s", u->path);
+		if (strcmp(u->path, "$/filesets") == 0)
+			diag_error(&p->diags, span, "the system module %s is not supported yet", u->path);
+		else
+			diag_error(&p->diags, span, "there is no system module %s", u->path);
 		diag_hint(&p->diags, "system modules: %s", sys_names());
 		return;
 	}

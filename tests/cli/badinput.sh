@@ -160,6 +160,20 @@ END
 	loses_nothing
 '
 
+test_case 'an input of a scheme that is not supported yet' '
+	echo "val Main = file(\"s3://x/y\")" >far.rf
+	expect_exit 11 weir run far.rf
+	expect_match err "^weir: far.Main failed: far.Main far.rf:1:16: operation not supported: s3://x/y: inputs by s3 are not supported yet$"
+	loses_nothing
+'
+
+test_case 'a failure that is found late says its position once' '
+	printf "val s = make(\"\$/strings\")\nval Main = s.ToFloat(s.Join([delay(\"x\")], \"\"))\n" >late.rf
+	expect_exit 11 weir run late.rf
+	expect_match err "^weir: late.Main failed: late.Main: evaluation error: late.rf:2:13: strings.ToFloat: \"x\" is not a number$"
+	loses_nothing
+'
+
 test_case 'more than this machine has' '
 	cat >huge.rf <<"END"
 val Main = exec(image := "host", mem := 1024*1024*GiB) (out file) {"
