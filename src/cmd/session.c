@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/session.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/xalloc.h"
 #include "cmd/text.h"
 #include "lang/bundle.h"
+#include "loop/lag.h"
 #include "store/object.h"
 
 /*
@@ -271,6 +274,22 @@ session_outcome(struct session *s)
 	return code;
 }
 
+/* Who kept the loop busy: for `--log debug`. */
+static void
+tell_lag(struct loop *loop)
+{
+	const struct lag_row *rows;
+	size_t n;
+
+	if (log_level() < LOG_DEBUG)
+		return;
+	rows = loop_lag(loop, &n);
+	log_debug("loop: %-28s %10s %12s %10s", "callbacks of", "calls", "total ms", "max ms");
+	for (size_t i = 0; i < n; i++)
+		log_debug("loop: %-28s %10" PRIu64 " %12.3f %10.3f", rows[i].name, rows[i].calls,
+		    (double)rows[i].total_ns / 1e6, (double)rows[i].max_ns / 1e6);
+}
+
 int
 session_evaluate(struct session *s, struct runner_args *a)
 {
@@ -284,6 +303,7 @@ session_evaluate(struct session *s, struct runner_args *a)
 	s->op = runner_run_start(s->runner, session_run_cb, s);
 	session_wait(s, session_interrupt);
 	code = session_outcome(s);
+	tell_lag(s->loop);
 	runner_free(s->runner);
 	s->runner = NULL;
 	return code;

@@ -336,14 +336,6 @@ ledger_admit(struct ledger *l, unsigned slot, const struct resources *need, void
 }
 
 void
-ledger_state(struct ledger *l, unsigned slot, enum attempt_state state)
-{
-	ledger_lock(l);
-	l->page->rows[slot].state = state;
-	ledger_unlock(l);
-}
-
-void
 ledger_spawned(struct ledger *l, unsigned slot, pid_t command, int64_t started, bool watched)
 {
 	struct ledger_row *r = &l->page->rows[slot];

@@ -82,7 +82,6 @@ bool ledger_held(struct ledger *, unsigned hand, struct ledger_sub *);	/* takes 
 /* Enters the resources; waits for its turn. waits is called once if there is anything to wait for. Returns why not. */
 enum ledger_kill ledger_admit(struct ledger *, unsigned slot, const struct resources *, void (*waits)(void *),
     void *arg);
-void ledger_state(struct ledger *, unsigned slot, enum attempt_state);
 /* The attempt's last process is gone: gives the amounts back. From now on no kill reaches it; says which one did. */
 enum ledger_kill ledger_leave(struct ledger *, unsigned slot);
 /* The attempt is over: empties the row and hands out who must be told. Returns their number. */

@@ -24,13 +24,6 @@ struct graph {
 
 enum { KEEP_IDENT, KEEP_IMAGE, KEEP_CMD, KEEP_IMAGE_DIGEST, KEEP_NAMES };
 
-struct cont *
-cont_ref(struct cont *c)
-{
-	c->refs++;
-	return c;
-}
-
 void
 cont_unref(struct cont *c)
 {

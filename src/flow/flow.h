@@ -67,7 +67,6 @@ struct cont {
 	unsigned refs;
 	const struct cont_ops *ops;
 };
-struct cont *cont_ref(struct cont *);
 void cont_unref(struct cont *);
 
 /* The evaluator's states of a node. Only ever grows. */
@@ -161,7 +160,6 @@ bool flow_gives_strict(const struct flow *);
 
 const char *flow_op_name(enum flow_op);
 const char *flow_state_name(enum flow_state);
-bool flow_is_external(const struct flow *);		/* exec, intern, extern: looked up, cached, shown */
 bool flow_is_local_intern(const struct flow *);	/* a path, without scheme or file:// */
 /* Requirements of the flow under root, as the reference's flow.Requirements; each node once, without recursion. */
 void flow_requirements_of(struct flow *root, struct requirements *);

@@ -35,12 +35,6 @@ flow_state_name(enum flow_state state)
 }
 
 bool
-flow_is_external(const struct flow *f)
-{
-	return f->op == FLOW_EXEC || f->op == FLOW_INTERN || f->op == FLOW_EXTERN;
-}
-
-bool
 flow_is_local_intern(const struct flow *f)
 {
 	const char *url = f->u.intern.url;

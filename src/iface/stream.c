@@ -2,17 +2,15 @@
 #include "iface/stream.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/xalloc.h"
 #include "iface/later.h"
 
 /*
- * Sources over memory and over regular files of local disks. A reader's callback may close the
- * source it reads from, so nothing is touched after it.
+ * Sources over memory. A reader's callback may close the source it reads from, so nothing is touched
+ * after it.
  */
 
 struct op *
@@ -29,7 +27,7 @@ source_close(struct source *s)
 		s->ops->close(s);
 }
 
-/* One read under way, of either kind. */
+/* One read under way. */
 struct read_call {
 	struct source  *source;	/* kept */
 	source_read_cb *cb;
@@ -98,61 +96,4 @@ source_from_bytes(struct loop *loop, const void *p, size_t n)
 		memcpy(b->p, p, n);
 	b->len = n;
 	return &b->source;
-}
-
-struct fd_source {
-	struct source source;
-	struct loop  *loop;	/* kept */
-	int	      fd;	/* owned */
-	char	     *slice;	/* owned; SLICE_MAX bytes, made by the first read */
-};
-
-static void
-fd_run(void *data)
-{
-	struct read_call c = *(struct read_call *)data;
-	struct fd_source *f = container_of(c.source, struct fd_source, source);
-	ssize_t n;
-
-	free(data);
-	if (!f->slice)
-		f->slice = xmalloc(SLICE_MAX);
-	do
-		n = read(f->fd, f->slice, SLICE_MAX);
-	while (n == -1 && errno == EINTR);
-	if (n == -1)
-		c.cb(NULL, 0, err_errno(errno, "read", NULL), c.arg);
-	else
-		c.cb(f->slice, (size_t)n, NULL, c.arg);
-}
-
-static struct op *
-fd_read(struct source *s, source_read_cb *cb, void *arg)
-{
-	struct fd_source *f = container_of(s, struct fd_source, source);
-
-	return read_later(f->loop, "source-fd", s, fd_run, cb, arg);
-}
-
-static void
-fd_close(struct source *s)
-{
-	struct fd_source *f = container_of(s, struct fd_source, source);
-
-	close(f->fd);
-	free(f->slice);
-	free(f);
-}
-
-static const struct source_ops fd_ops = { fd_read, fd_close };
-
-struct source *
-source_from_fd(struct loop *loop, int fd)
-{
-	struct fd_source *f = xcalloc(1, sizeof *f);
-
-	f->source.ops = &fd_ops;
-	f->loop = loop;
-	f->fd = fd;
-	return &f->source;
 }

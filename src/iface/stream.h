@@ -23,6 +23,5 @@ struct source {
 struct op *source_read(struct source *, source_read_cb *, void *arg);
 void source_close(struct source *);		/* NULL is fine */
 struct source *source_from_bytes(struct loop *, const void *, size_t);	/* gives; copies */
-struct source *source_from_fd(struct loop *, int fd);	/* gives; takes the descriptor (regular files on local disks) */
 
 #endif

@@ -105,24 +105,6 @@ span_add_pos(const struct span *span, struct buf *b)
 	buf_addf(b, "%s:%u:%u", span->src == NULL ? "<input>" : span->src->path, span->pos.line, span->pos.col);
 }
 
-char *
-span_pos(const struct span *span)
-{
-	struct buf b = BUF_INIT;
-
-	span_add_pos(span, &b);
-	return buf_take(&b, NULL);
-}
-
-struct span
-span_join(const struct span *first, const struct span *last)
-{
-	struct span s = *first;
-
-	s.end = last->end;
-	return s;
-}
-
 static bool
 is_control(uint32_t c)
 {

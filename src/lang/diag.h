@@ -73,10 +73,7 @@ void diags_print(const struct diags *, int flags, struct buf *);	/* all, errors 
 /* Gives ERR_INVALID whose message is the errors' first lines, joined by semicolons; NULL if there is none. */
 must_check struct err *diags_err(const struct diags *);
 
-/* `file:line:col` of span.pos; `<input>` without a file. Gives (free). */
-char *span_pos(const struct span *);
-void  span_add_pos(const struct span *, struct buf *);	/* the same, appended */
-/* From the start of one (whose pos it keeps) to the end of the other. */
-struct span span_join(const struct span *first, const struct span *last);
+/* Appends `file:line:col` of span.pos; `<input>` without a file. */
+void span_add_pos(const struct span *, struct buf *);
 
 #endif

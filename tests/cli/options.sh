@@ -219,4 +219,13 @@ test_case 'environment and files set what options set, and options win' '
 	expect_match err "retian.*retain"
 '
 
+test_case 'with --log debug a run tells what kept its loop busy' '
+	place lag
+	expect_exit 0 weir --log debug run "$T/chain.rf" -log "$PWD/log"
+	expect_match err " loop: callbacks of +calls +total ms +max ms$"
+	expect_match err " loop: runner_run +[0-9]+ +[0-9]+\.[0-9]{3} +[0-9]+\.[0-9]{3}$"
+	expect_exit 0 weir run "$T/chain.rf" -log "$PWD/log"
+	expect_no_match err "loop:"
+'
+
 test_done
