@@ -397,8 +397,12 @@ may_leave(struct ctl *ctl)
 void
 ctl_bury(struct ctl *ctl)
 {
+	struct job *j;
+
 	if (!ctl->dead && !TAILQ_EMPTY(&ctl->jobs) && may_leave(ctl)) {
 		world_say(ctl->world, "c%u leaves", ctl->number);
+		TAILQ_FOREACH(j, &ctl->jobs, link)
+			watch_leaves(ctl->world->watch, j->run->watch, ctl->number);
 		ctl->dead = true;
 		ctl->leaving = true;
 	}

@@ -39,7 +39,7 @@ struct db_write {		/* sent, not committed */
 struct sim_db {
 	struct world  *world;
 	struct db_row *rows;
-	bool	       up, refuse;
+	bool	       up, refuse, refused;
 	struct timer   commit, restart;
 	uint64_t       ncommits;
 	TAILQ_HEAD(, db_write) writes;
@@ -233,12 +233,17 @@ void
 db_refuse(struct sim_db *db, bool refuse)
 {
 	db->refuse = refuse;
+	db->refused = db->refused || refuse;
 }
 
-size_t
-db_count(const struct sim_db *db)
+bool
+db_has(const struct sim_db *db, const struct digest *key)
 {
-	return HASH_COUNT(db->rows);
+	struct db_key k = { .kind = ASSOC_FILESET, .digest = *key };
+	const struct db_row *r;
+
+	HASH_FIND(hh, db->rows, &k, sizeof k, r);
+	return r != NULL || db->refused;
 }
 
 void

@@ -15,7 +15,7 @@ struct sim_db *db_new(struct world *);
 void db_free(struct sim_db *);
 void db_kill_writer(struct sim_db *);
 void db_refuse(struct sim_db *, bool);	/* puts are refused: its disk is full */
-size_t db_count(const struct sim_db *);
+bool db_has(const struct sim_db *, const struct digest *key);	/* a result; always, once it has refused any */
 
 struct assoc *sim_assoc_new(struct ctl *);
 size_t sim_assoc_npending(const struct assoc *);

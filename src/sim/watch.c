@@ -11,6 +11,7 @@
 #include "sim/ctl.h"
 #include "sim/disk.h"
 #include "sim/host.h"
+#include "sim/store.h"
 
 /*
  * What is known of each run, from its records in the order of their seq, and from what its controllers
@@ -28,6 +29,7 @@ struct seen {
 struct watch_exec {
 	struct digest pkey;
 	bool	 ok;			/* a success is durable */
+	unsigned ok_by;			/* its newest record is this controller's */
 	struct fileset *fileset;	/* of it; owned */
 	unsigned attempts;		/* made for the run */
 	bool	 written;		/* a started record of the newest try and retry is written */
@@ -62,6 +64,7 @@ struct watch_run {
 	struct watch_node *nodes;
 	struct watch_charge *charges;
 	struct run_facts facts;
+	uint32_t progress, stalled;	/* keys finished in this try; tries in a row without one */
 	struct resources total;		/* of its own ended attempts */
 	UT_hash_handle hh;
 };
@@ -350,22 +353,37 @@ total_goes_on(const struct resources *from, const struct resources *to)
 	return to->mem >= from->mem * (1 - 1e-9) && to->cpu >= from->cpu * (1 - 1e-9);
 }
 
-/* What a command did, or trouble of the world. */
+/* What a command did; or trouble of the world that has been met several times in a row, without getting on. */
 static bool
-may_end_with(const struct err *err)
+may_end_with(const struct watch_run *r, const struct err *err)
 {
 	const struct err *e;
 
 	for (e = err; e; e = e->cause)
 		if (e->kind == ERR_EXEC || e->kind == ERR_OOM)
 			return true;
-	return err_restartable(err);
+	return err_is(err, ERR_TOO_MANY_TRIES) && r->stalled >= 3;
+}
+
+/* A try that ends in trouble counts as stalled unless some key was finished in it. */
+static void
+count_tries(struct watch *x, struct watch_run *r, const struct run_state *s)
+{
+	if (r->has_state && s->Resets > r->state.Resets)
+		r->progress = r->stalled = 0;
+	if (s->Phase != PHASE_RETRY || (r->has_state && r->state.Phase == PHASE_RETRY))
+		return;
+	r->stalled = r->progress > 0 ? 0 : r->stalled + 1;
+	r->progress = 0;
+	if (s->Stalled != r->stalled)
+		world_fail(x->world, "%s: says that %u tries got nowhere, and it was %u", r->name, s->Stalled, r->stalled);
 }
 
 static void
 durable_snapshot(struct watch *x, struct watch_run *r, const struct run_state *s)
 {
-	if (s->Phase == PHASE_DONE && s->Err && !r->must_fail && !may_end_with(s->Err)) {
+	count_tries(x, r, s);
+	if (s->Phase == PHASE_DONE && s->Err && !r->must_fail && !may_end_with(r, s->Err)) {
 		char *text = err_str(s->Err);
 
 		world_fail(x->world, "%s: it ends with an error that no command made: %s", r->name, text);
@@ -412,7 +430,7 @@ charge(struct watch_run *r, const struct digest *pkey, const struct exec_result 
 }
 
 static void
-durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *rec)
+durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *rec, unsigned ctl)
 {
 	struct watch_exec *e = exec_of(r, &rec->pkey);
 
@@ -426,9 +444,12 @@ durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *re
 	}
 	if (r->has_state && !(r->state.Config.cache & CACHE_READ) && !digest_equal(&rec->result.owner, &r->id))
 		world_fail(x->world, "%s does not read the cache, and takes the result of another run's exec", r->name);
-	if (!e->ok)
+	if (!e->ok) {
 		r->facts.execs++;
+		r->progress++;
+	}
 	e->ok = true;
+	e->ok_by = ctl;
 	fileset_unref(e->fileset);
 	e->fileset = fileset_ref(rec->result.fileset);
 	explain(r, &rec->node);
@@ -436,11 +457,11 @@ durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *re
 }
 
 static void
-durable_exec(struct watch *x, struct watch_run *r, const struct exec_record *rec)
+durable_exec(struct watch *x, struct watch_run *r, const struct exec_record *rec, unsigned ctl)
 {
 	switch (rec->event) {
 	case XEV_ENDED:
-		durable_ended(x, r, rec);
+		durable_ended(x, r, rec, ctl);
 		break;
 	case XEV_HIT:
 		r->facts.hits++;
@@ -494,7 +515,7 @@ watch_durable(struct watch *x, struct seen *s)
 	if (s->head.kind == REC_SNAPSHOT)
 		durable_snapshot(x, r, s->state);
 	else if (s->head.kind == REC_EXEC)
-		durable_exec(x, r, &s->exec);
+		durable_exec(x, r, &s->exec, s->ctl);
 	else if (s->head.kind == REC_EPOCH)
 		durable_epoch(x, r);
 	world_step(x->world, STEP_DURABLE, &r->id, s->head.n);
@@ -633,6 +654,18 @@ watch_attempt(struct watch *x, struct ctl *ctl, const struct attempt *a)
 		world_fail(x->world, "%s: %s runs again, though its result is on record", r->name,
 		    a->request.config.ident ? a->request.config.ident : "an exec");
 	check_alone(x, r, a);
+}
+
+void
+watch_leaves(struct watch *x, struct watch_run *r, unsigned ctl)
+{
+	const struct watch_exec *e;
+
+	if (!r->has_state || r->state.Phase != PHASE_DONE || r->state.Err || !(r->state.Config.cache & CACHE_WRITE))
+		return;
+	for (e = r->execs; e; e = e->hh.next)
+		if (e->ok && e->ok_by == ctl && !db_has(x->world->db, &e->pkey))
+			world_fail(x->world, "c%u leaves, and a result of %s is not in the cache", ctl, r->name);
 }
 
 void

@@ -17,7 +17,8 @@
  *  - phases, tries, epochs and totals only go forward; a success is the last word
  *  - what is put at once fits the alloc, what runs at once fits the host
  *  - what fits is put
- *  - a run only ends with an error of a command, or with trouble that another try may not meet
+ *  - a run only ends with an error of a command, or after three tries in a row that got nowhere
+ *  - a controller leaves when the cache has what its runs found
  *  - a run without the cache uses nothing but what it started
  *  - claims carry the try that the run is in
  *  - every exec that a result stands on is explained by a record
@@ -59,6 +60,8 @@ struct attempt;
 void watch_attempt(struct watch *, struct ctl *, const struct attempt *);	/* created; ctl NULL: it is gone */
 void watch_data(struct watch *, const struct digest *);		/* put into the repository by a controller */
 void watch_transition(struct watch *, const struct run_state *);	/* a runner says that this is durable */
+/* A controller that had the run leaves by itself: the cache has acknowledged what the run put. */
+void watch_leaves(struct watch *, struct watch_run *, unsigned ctl);
 void watch_total(struct watch *);	/* at the end */
 
 #endif
