@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "executor/runtime.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,6 +21,7 @@
 
 #include "base/crash.h"
 #include "base/xalloc.h"
+#include "executor/ledger.h"
 #include "executor/proctree.h"
 #include "executor/proto.h"
 #include "executor/tree.h"
@@ -38,15 +40,16 @@ make_dir(const char *path)
 	return NULL;
 }
 
+static const char *const places[] = { "arg", "return", "tmp" };
+
 static struct err *
 make_places(const char *work)
 {
-	static const char *const names[] = { "arg", "return", "tmp" };
 	char path[PATH_MAX];
 	struct err *err = make_dir(work);
 
-	for (size_t i = 0; i < nitems(names) && err == NULL; i++) {
-		snprintf(path, sizeof path, "%s/%s", work, names[i]);
+	for (size_t i = 0; i < nitems(places) && err == NULL; i++) {
+		snprintf(path, sizeof path, "%s/%s", work, places[i]);
 		err = make_dir(path);
 	}
 	return err;
@@ -135,6 +138,95 @@ isolate(struct runtime *r)
 	return NULL;
 }
 
+/*
+ * Without isolation a slot's place is moved to work/<key>/ for an exec and back after it. Its lock is held by the worker
+ * for as long as it lives, and inherited by commands: one that can be locked belongs to nobody any more.
+ */
+static struct err *
+place_open(struct runtime *r)
+{
+	struct err *err = make_places(r->home);
+
+	if (err != NULL)
+		return err;
+	if (r->place >= 0)
+		close(r->place);
+	r->place = open(r->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r->place < 0 || flock(r->place, LOCK_EX | LOCK_NB) != 0)
+		return err_errno(errno, "lock", "%s", r->home);
+	return NULL;
+}
+
+/* Removes a place of a worker that died; false if somebody uses it. */
+static bool
+place_bury(const char *work)
+{
+	int fd = open(work, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat mine, there;
+	bool dead;
+
+	if (fd < 0)
+		return errno == ENOENT;
+	/* It may have been moved back to its slot between the two calls, and another one be here now. */
+	dead = flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &mine) == 0 && lstat(work, &there) == 0 &&
+	    mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+	if (dead)
+		tree_remove(AT_FDCWD, work);
+	close(fd);
+	return dead;
+}
+
+static struct err *
+places_init(struct runtime *r)
+{
+	struct err *err = place_open(r);
+	char path[PATH_MAX];
+	struct dirent *e;
+	DIR *d = opendir("work");
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		snprintf(path, sizeof path, "work/%s", e->d_name);
+		if (e->d_name[0] != '.')
+			place_bury(path);
+	}
+	if (d != NULL)
+		closedir(d);
+	return err;
+}
+
+static int
+move_if_free(const char *from, const char *to)
+{
+	struct stat st;
+
+	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	/* A file system without this flag: a place that is not empty is not replaced either. */
+	if (errno == EINVAL && lstat(to, &st) != 0 && rename(from, to) == 0)
+		return 0;
+	return errno == ENOTEMPTY || errno == EINVAL ? EEXIST : errno;
+}
+
+/* work/<key>; beside another living attempt of the key work/<key>-1, and so on. */
+static struct err *
+place_move(struct runtime *r, const struct digest *key)
+{
+	char hex[DIGEST_HEX + 1];
+	int eno = EEXIST;
+
+	digest_hex(key, hex);
+	for (unsigned i = 0; i <= LEDGER_SLOTS && eno == EEXIST; i++) {
+		snprintf(r->work, sizeof r->work, i == 0 ? "work/%s" : "work/%s-%u", hex, i);
+		eno = move_if_free(r->home, r->work);
+		if (eno == EEXIST && place_bury(r->work))
+			eno = move_if_free(r->home, r->work);
+	}
+	if (eno == 0)
+		return NULL;
+	strcpy(r->work, r->home);
+	return err_errno(eno, "rename", "work/%s", hex);
+}
+
 struct err *
 runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool want_isolation, const char **why)
 {
@@ -142,11 +234,12 @@ runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool wan
 	struct err *err;
 
 	memset(r, 0, sizeof *r);
-	r->slot = slot;
+	r->place = -1;
 	if (getcwd(cwd, sizeof cwd) == NULL)
 		return err_errno(errno, "getcwd", NULL);
 	r->keeper = xstrdup(cwd);
-	snprintf(r->work, sizeof r->work, "slots/%u", slot);
+	snprintf(r->home, sizeof r->home, "slots/%u", slot);
+	strcpy(r->work, r->home);
 	err = make_places(r->work);
 	if (err != NULL)
 		return err;
@@ -160,53 +253,84 @@ runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool wan
 		return err_errno(errno, "open", "/dev/null");
 	r->seen = xstrdup(RUNTIME_SEEN);
 	runtime_clear(r);	/* of a worker that died here */
-	return NULL;
-}
-
-/* Without isolation: work/<key>/ while it is free, else another beside it. Its lock is the runtime's own. */
-static struct err *
-prepare_by_key(struct runtime *r, const struct digest *key)
-{
-	char hex[DIGEST_HEX + 1];
-	struct err *err;
-
-	digest_hex(key, hex);
-	snprintf(r->work, sizeof r->work, "work/%s", hex);
-	if (mkdir(r->work, 0700) != 0) {
-		if (errno != EEXIST)
-			return err_errno(errno, "mkdir", "%s", r->work);
-		snprintf(r->work, sizeof r->work, "work/%s-%u", hex, r->slot);
-		tree_remove(AT_FDCWD, r->work);
-	}
-	err = make_places(r->work);
-	free(r->seen);
-	r->seen = xasprintf("%s/%s", r->keeper, r->work);
-	return err;
+	return r->isolated ? NULL : places_init(r);
 }
 
 struct err *
 runtime_prepare(struct runtime *r, const struct digest *key)
 {
-	return r->isolated ? NULL : prepare_by_key(r, key);
+	struct err *err;
+
+	if (r->isolated)
+		return NULL;
+	err = place_move(r, key);
+	if (err != NULL)
+		return err;
+	free(r->seen);
+	r->seen = xasprintf("%s/%s", r->keeper, r->work);
+	return NULL;
+}
+
+/* A command may have removed a place, or put something else there. */
+static bool
+place_tidy(int work, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(work, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode))
+		return false;
+	if ((st.st_mode & 07777) != 0700)
+		fchmodat(work, name, 0700, 0);
+	tree_clear(work, name);
+	return true;
+}
+
+static bool
+is_place(const char *name)
+{
+	for (size_t i = 0; i < nitems(places); i++) {
+		if (strcmp(name, places[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Everything goes but the places themselves, which are empty then. False if they are not as they should be. */
+static bool
+places_tidy(const char *work)
+{
+	DIR *d = opendir(work);
+	struct dirent *e;
+	size_t kept = 0;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (is_place(e->d_name) && place_tidy(dirfd(d), e->d_name))
+			kept++;
+		else
+			tree_remove(dirfd(d), e->d_name);
+	}
+	if (d != NULL)
+		closedir(d);
+	return kept == nitems(places);
 }
 
 void
 runtime_clear(struct runtime *r)
 {
-	char path[PATH_MAX];
+	struct err *err = NULL;
 
-	if (!r->isolated && strncmp(r->work, "work/", 5) == 0) {
-		tree_remove(AT_FDCWD, r->work);
-		return;
+	if (!places_tidy(r->work))
+		err = make_places(r->work);
+	if (strcmp(r->work, r->home) != 0) {
+		if (rename(r->work, r->home) != 0) {	/* the command has moved it, or removed it */
+			err_free(err);
+			err = place_open(r);
+		}
+		strcpy(r->work, r->home);
 	}
-	snprintf(path, sizeof path, "%s/arg", r->work);
-	tree_clear(AT_FDCWD, path);
-	snprintf(path, sizeof path, "%s/return", r->work);
-	tree_clear(AT_FDCWD, path);
-	snprintf(path, sizeof path, "%s/tmp", r->work);
-	tree_clear(AT_FDCWD, path);
-	snprintf(path, sizeof path, "%s/cmd", r->work);
-	unlink(path);
+	err_free(err);	/* the next exec will meet it */
 }
 
 /* Everything that the child needs, made ready before vfork. */
@@ -303,6 +427,7 @@ spawn_child(struct spawn *s, const struct runtime *r, const struct runtime_comma
 	if (dup2(r->null, 0) < 0 || dup2(c->out, 1) < 0 || dup2(c->errlog, 2) < 0 || fchdir(s->cwd) != 0)
 		goto fail;
 	fcntl(c->lock, F_DUPFD, LOCK_FD);
+	fcntl(r->place, F_DUPFD, LOCK_FD);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(r->bash, (char *const *)(uintptr_t)s->argv, (char *const *)(uintptr_t)s->envp);

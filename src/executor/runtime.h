@@ -9,14 +9,15 @@
  * The process runtime: one slot's place on this host, in which one command runs at a time. Each slot
  * has a directory keeper/slots/N with arg/, return/ and tmp/ for whatever runs there. With isolation it is
  * bound at /tmp/.weir in the worker's own mount namespace, arg/ read-only, once for all its execs: so
- * an exec mounts nothing. Without isolation the command sees a path made from the key alone.
+ * an exec mounts nothing. Without isolation it is moved, for the exec, to a path made from the key alone.
  */
 #define RUNTIME_SEEN "/tmp/.weir"
 
 struct runtime {
-	unsigned slot;
 	bool	 isolated;
-	char	 work[128];	/* as the worker reaches it, relative to keeper/ */
+	char	 home[32];	/* the slot's directory, relative to keeper/ */
+	char	 work[128];	/* where it is now */
+	int	 place;		/* that, open and locked; isolated: -1 */
 	char	*seen;		/* as the command sees it. owned */
 	char	*keeper;	/* absolute path of keeper/. owned */
 	const char *bash;

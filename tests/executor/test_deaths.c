@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -84,6 +85,75 @@ test_worker_dies(void **state unused_arg)
 	free(cmd);
 	free(pids);
 	free(deep);
+	world_close(&w);
+}
+
+/* Runs it; expects success and that its directory was this one. */
+static void
+check_place(struct world *w, struct spec *s, const char *name)
+{
+	char *text, *want = xasprintf("%s/work/%s/tmp\n", w->root.keeper, name);
+	struct running g;
+
+	run(w, s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	text = object_text(w, &g.result.out);
+	assert_string_equal(text, want);
+	free(text);
+	free(want);
+	drop(&g);
+}
+
+static size_t
+entries_of(const char *dir)
+{
+	DIR *d = opendir(dir);
+	size_t n = 0;
+
+	assert_non_null(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
+/* Without isolation the path is the key's: also after its worker died there, and nothing of it stays. */
+static void
+test_worker_dies_in_the_open(void **state unused_arg)
+{
+	struct keeper_options o = { .no_isolation = true };
+	char *pids, *cmd, *dir, hex[DIGEST_HEX + 1];
+	struct running g;
+	struct world w;
+
+	world_open(&w, &o);
+	pids = xasprintf("%s/pid", w.dir);
+	dir = xasprintf("%s/work", w.root.keeper);
+	cmd = xasprintf("echo left > left; echo $$ > %s.new; mv %s.new %s; sleep 300", pids, pids, pids);
+	struct spec s = { .cmd = cmd, .claim = claim_of('a', 0, 0, false) };
+	start(&w, &s, &g);
+	kill(worker_of(&w, pids), SIGKILL);
+	finish(&w, &g);
+	assert_failed(&g, ATTEMPT_LOST, "its slot worker died");
+	drop(&g);
+	digest_hex(&s.key, hex);
+	s.cmd = "pwd; test ! -e left";
+	check_place(&w, &s, hex);
+	s.claim = claim_of('b', 0, 0, false);
+	check_place(&w, &s, hex);
+	/* It is told of its end before the worker has moved back: the next exec of every slot comes after that. */
+	for (unsigned i = 0; i < 20 && entries_of(dir) > 0; i++) {
+		s.cmd = "true";
+		s.key = (struct digest){ { 0 } };
+		run(&w, &s, &g);
+		assert_failed(&g, ATTEMPT_OK, "");
+		drop(&g);
+		loop_turn(w.loop, false);
+	}
+	assert_int_equal(entries_of(dir), 0);
+	free(cmd);
+	free(pids);
+	free(dir);
 	world_close(&w);
 }
 
@@ -252,6 +322,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_worker_dies),
+		cmocka_unit_test(test_worker_dies_in_the_open),
 		cmocka_unit_test(test_keeper_dies),
 		cmocka_unit_test(test_controller_goes),
 		cmocka_unit_test(test_retain),

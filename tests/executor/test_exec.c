@@ -322,6 +322,37 @@ test_no_isolation(void **state unused_arg)
 	world_close(&w);
 }
 
+/* A command may do to its directory what it likes: the next one finds its own as it must be. */
+static void
+check_rude(const struct keeper_options *o)
+{
+	/* Nothing here may reach above the exec's own directory: with isolation that is all of /tmp. */
+	static const char *const rude[] = {
+		"rm -r ../tmp ../return", "chmod 0 ../return ../tmp", "rmdir ../tmp; ln -s return ../tmp; touch ../more",
+		"mv ../tmp ../arg ../return",
+	};
+	struct world w;
+
+	world_open(&w, o);
+	for (size_t i = 0; i < nitems(rude); i++) {
+		struct spec s = { .cmd = rude[i] };
+		struct running g;
+
+		run(&w, &s, &g);
+		drop(&g);	/* it may well fail */
+		for (unsigned n = 0; n < 4; n++)
+			check_end(&w, "test -z \"$(ls -A)\"; pwd > %s; test -z \"$(ls -A ../arg)\"; test ! -e ../more", ATTEMPT_OK, "");
+	}
+	world_close(&w);
+}
+
+static void
+test_rude(void **state unused_arg)
+{
+	check_rude(&(struct keeper_options){ .slots = 1 });
+	check_rude(&(struct keeper_options){ .slots = 1, .no_isolation = true });
+}
+
 static void
 test_memory(void **state unused_arg)
 {
@@ -600,6 +631,7 @@ main(void)
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_input_write),
 		cmocka_unit_test(test_no_isolation),
+		cmocka_unit_test(test_rude),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_memory_watched),
 		cmocka_unit_test(test_image),
