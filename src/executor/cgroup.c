@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,10 @@
  * limit differs from that of the exec before, one to change it. Kills are told by the difference of
  * the kernel's counter, which belongs to the group and not to an exec.
  */
-#define CGROUP_MOUNT "/sys/fs/cgroup"
+#define CGROUP_MOUNT  "/sys/fs/cgroup"
+#define CGROUP_PREFIX "weir-keeper-"
+#define LOCK_TRIES    5
+#define SWEEP_GROUPS  64	/* of others, at one time: a start is not held up by what thousands have left */
 
 /* This process's group in the hierarchy that has the memory controller. */
 static bool
@@ -73,29 +77,56 @@ write_text(const char *dir, const char *file, const char *text)
 	return ok;
 }
 
-void
+static bool
+same_dir(int fd, const char *path)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Makes and locks it. Whoever sweeps may have taken it for a dead keeper's between the two: then once more. */
+static int
+make_locked(const char *path)
+{
+	for (unsigned i = 0; i < LOCK_TRIES; i++) {
+		int fd;
+
+		if (mkdir(path, 0755) != 0 && errno != EEXIST)
+			return -1;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && flock(fd, LOCK_EX) == 0 && same_dir(fd, path))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	return -1;
+}
+
+int
 cgroup_base(const char *name, char *path, unsigned size)
 {
 	char own[900];
 	bool v2;
+	int fd;
 
 	path[0] = '\0';
 	if (!own_group(own, sizeof own, &v2))
-		return;
+		return -1;
 	if (v2 && access(CGROUP_MOUNT "/cgroup.controllers", R_OK) != 0)
-		return;
+		return -1;
 	/* v2 gives controllers only to groups whose parent has them on; refused where the parent holds processes. */
 	if (v2)
 		write_text(own, "cgroup.subtree_control", "+memory");
-	if ((unsigned)snprintf(path, size, "%s/weir-%s", own, name) >= size ||
-	    (mkdir(path, 0755) != 0 && errno != EEXIST)) {
-		path[0] = '\0';
-		return;
-	}
-	if (v2 && !write_text(path, "cgroup.subtree_control", "+memory")) {
+	fd = (unsigned)snprintf(path, size, "%s/" CGROUP_PREFIX "%s", own, name) < size ? make_locked(path) : -1;
+	if (fd >= 0 && v2 && !write_text(path, "cgroup.subtree_control", "+memory")) {
 		rmdir(path);
-		path[0] = '\0';
+		close(fd);
+		fd = -1;
 	}
+	if (fd < 0)
+		path[0] = '\0';
+	return fd;
 }
 
 void
@@ -213,4 +244,50 @@ cgroup_sweep(const char *base, bool remove)
 	if (remove && base[0] != '\0')
 		rmdir(base);
 	return n;
+}
+
+/* Only empty groups go: what runs in one keeps it, whoever it is. */
+static void
+remove_unlocked(const char *base)
+{
+	char dir[1200];
+	struct dirent *e;
+	int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? opendir(base) : NULL;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (strncmp(e->d_name, "slot-", 5) != 0)
+			continue;
+		snprintf(dir, sizeof dir, "%s/%s", base, e->d_name);
+		rmdir(dir);
+	}
+	if (d != NULL) {
+		closedir(d);
+		rmdir(base);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+void
+cgroup_sweep_others(const char *base)
+{
+	const char *name = strrchr(base, '/');
+	char *above = name != NULL ? xstrndup(base, (size_t)(name - base)) : NULL;
+	DIR *d = above != NULL ? opendir(above) : NULL;
+	struct dirent *e;
+
+	for (unsigned n = 0; d != NULL && n < SWEEP_GROUPS && (e = readdir(d)) != NULL;) {
+		char *path;
+
+		if (strncmp(e->d_name, CGROUP_PREFIX, strlen(CGROUP_PREFIX)) != 0 || strcmp(e->d_name, name + 1) == 0)
+			continue;
+		path = xasprintf("%s/%s", above, e->d_name);
+		remove_unlocked(path);
+		free(path);
+		n++;
+	}
+	if (d != NULL)
+		closedir(d);
+	free(above);
 }

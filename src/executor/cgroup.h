@@ -19,12 +19,17 @@ struct cgroup {
 };
 #define CGROUP_NONE { -1, -1, -1, -1, false, 0 }
 
-/* Makes the group that holds all slots of a keeper (name: unique per root); its path, empty if it cannot be. */
-void cgroup_base(const char *name, char *path, unsigned size);
+/*
+ * Makes the group that holds all slots of a keeper (name: unique per root); its path, empty if it cannot be. Gives the
+ * descriptor of a lock on it, or -1: the keeper and its workers hold it as long as they live.
+ */
+int cgroup_base(const char *name, char *path, unsigned size);
 void cgroup_open(const char *base, unsigned slot, struct cgroup *);
 bool cgroup_limit(struct cgroup *, uint64_t bytes);	/* 0: none. False: the kernel does not hold it */
 uint64_t cgroup_kills(const struct cgroup *);
 /* Kills whatever is in any group below base, and removes the groups. Returns how many processes it saw. */
 unsigned cgroup_sweep(const char *base, bool remove);
+/* Removes the groups beside base that no living keeper has locked: of keepers whose root is gone, say. */
+void cgroup_sweep_others(const char *base);
 
 #endif

@@ -28,6 +28,7 @@
  * tree is killed first, and only when no process of it is left is the attempt's row given up.
  */
 #define CHILD_PAUSE INT64_C(1000000000)	/* before a child that died young is started again */
+#define END_TRIES 400			/* of 5 ms */
 #define SWEEP_TRIES 1000		/* of 5 ms: what cannot be killed stays, and its attempt counts as lost */
 
 static void
@@ -46,9 +47,12 @@ child_close(struct keeper *k, enum child_kind kind)
 	close(k->late);
 	if (k->db_lifeline >= 0)
 		close(k->db_lifeline);
-	/* Workers keep the lock's descriptor: a new keeper begins only when they are gone, too. */
-	if (kind == CHILD_DB)
+	/* Workers keep the locks' descriptors: a new keeper begins only when they are gone, too. */
+	if (kind == CHILD_DB) {
 		close(k->lock);
+		if (k->cgroup >= 0)
+			close(k->cgroup);
+	}
 	k->env.repeat = NULL;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -99,6 +103,37 @@ keeper_children_start(struct keeper *k)
 
 		if (c->pid == 0 && !c->draining && host_mono() >= c->retry)
 			child_start(k, c);
+	}
+}
+
+static bool
+spare_writer(pid_t pid, void *arg)
+{
+	struct keeper *k = arg;
+
+	for (unsigned i = 0; i < k->nchildren; i++) {
+		if (k->children[i].kind == CHILD_DB && k->children[i].pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* They would end with us. But their groups can be removed only when nothing is in them, not even a dead process. */
+void
+keeper_end_workers(struct keeper *k)
+{
+	for (unsigned i = 0; i < END_TRIES; i++) {
+		unsigned left = proctree_signal(getpid(), SIGKILL, spare_writer, k);
+		pid_t pid;
+
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+			for (unsigned n = 0; n < k->nchildren; n++)
+				k->children[n].pid = k->children[n].pid == pid ? 0 : k->children[n].pid;
+		}
+		/* The kernel may still be busy with what is dead. */
+		if (left == 0 && (cgroup_sweep(k->env.cgroup, true) == 0 && access(k->env.cgroup, F_OK) != 0))
+			return;
+		usleep(5000);
 	}
 }
 

@@ -250,7 +250,7 @@ open_cgroup(struct keeper *k)
 	digest_short(&d, hex);
 	snprintf(name, sizeof name, "%s", hex);
 	if (!k->opts.no_cgroup)
-		cgroup_base(name, k->env.cgroup, sizeof k->env.cgroup);
+		k->cgroup = cgroup_base(name, k->env.cgroup, sizeof k->env.cgroup);
 	fd = open("cgroup", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
@@ -313,9 +313,11 @@ keeper_run(struct keeper *k, int ready)
 		keeper_children_start(k);
 		if (write(ready, "", 1) == 1)
 			close(ready);
+		cgroup_sweep_others(k->env.cgroup);
 		keeper_loop(k);
 		/* Whoever connects from now on finds nobody, and starts another. */
 		unlink(KEEPER_CTL);
+		keeper_end_workers(k);
 		keeper_end_writer(k);
 		return 0;
 	}
@@ -358,6 +360,7 @@ main(int argc, char **argv)
 	TAILQ_INIT(&k->conns);
 	TAILQ_INIT(&k->lates);
 	k->db_lifeline = -1;
+	k->cgroup = -1;
 	err = parse_args(argc, argv, &k->opts);
 	if (err == NULL)
 		err = root_open(k->opts.root, k->opts.scratch, true, &k->root);

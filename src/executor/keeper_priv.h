@@ -71,6 +71,7 @@ struct keeper {
 	struct keeper_opts opts;
 	struct root	   root;
 	int		   lock, listen, late, signals;	/* late: the keeper's end */
+	int		   cgroup;	/* the lock on the groups; -1: there are none */
 	int		   db_lifeline;	/* the database writer sees its end; -1: none */
 	struct keeper_child *children;
 	unsigned	   nchildren;
@@ -87,6 +88,7 @@ void keeper_loop(struct keeper *);
 
 void keeper_children_start(struct keeper *);	/* those that are to be started and may be by now */
 void keeper_reap(struct keeper *);		/* after SIGCHLD */
+void keeper_end_workers(struct keeper *);	/* with all that they run, and their groups */
 void keeper_end_writer(struct keeper *);	/* the last batch, then its end */
 void keeper_drain(struct keeper *);		/* leftovers of dead workers; finishes their attempts */
 void keeper_press(struct keeper *);		/* attempts that must end: TERM, then KILL; orphans; memory */

@@ -63,7 +63,7 @@ world_leave(struct world *w)
 }
 
 /* The keeper leaves by itself when idle: its lock says when. */
-static void
+void
 keeper_gone(struct world *w)
 {
 	char *path = xasprintf("%s/lock", w->root.keeper);

@@ -67,6 +67,7 @@ void until_state(struct world *, struct running *, enum attempt_state);
 void until_file(struct world *, const char *path);	/* exists */
 void key_of(struct world *, struct digest *);		/* a fresh key */
 pid_t keeper_pid(struct world *);
+void keeper_gone(struct world *);			/* waits until it is, with its workers */
 bool process_gone(pid_t);
 /* The children of a process, by a look through /proc. */
 size_t children_of(pid_t, pid_t *, size_t);

@@ -521,6 +521,75 @@ test_idle(void **state unused_arg)
 	world_close(&w);
 }
 
+/* The group of the keeper's slots: gives its path, NULL where the host has none. */
+static char *
+group_of(struct world *w)
+{
+	struct buf path = BUF_INIT;
+	char *file = xasprintf("%s/cgroup", w->root.keeper);
+
+	assert_ok(buf_read_file(&path, file, 4096));
+	free(file);
+	if (path.len > 0)
+		return buf_take(&path, NULL);
+	buf_release(&path);
+	return NULL;
+}
+
+/* However a keeper ends, its groups go with it; one that died goes with the next keeper's start, of whatever root. */
+static void
+check_groups(int signo, bool with_exec)
+{
+	struct keeper_options o = { .idle = 0.05 };
+	struct world w;
+	struct running g;
+	char *group;
+
+	if (signo != 0)
+		o.idle = 20;
+	world_open(&w, &o);
+	struct spec s = { .cmd = "setsid sleep 300 & true" };
+	if (with_exec)
+		s.cmd = "(setsid sleep 300 &) ; sleep 300";
+	start(&w, &s, &g);
+	if (with_exec)
+		until_state(&w, &g, ATTEMPT_RUNNING);
+	else
+		finish(&w, &g);
+	group = group_of(&w);
+	if (group != NULL) {
+		assert_int_equal(access(group, F_OK), 0);
+		if (signo != 0)
+			kill(keeper_pid(&w), signo);
+		drop(&g);
+		world_leave(&w);
+		keeper_gone(&w);
+		if (signo == SIGKILL) {
+			struct world other;
+
+			world_open(&other, NULL);
+			run(&other, &(struct spec){ .cmd = "true" }, &g);
+			drop(&g);
+			world_close(&other);
+		}
+		assert_int_equal(access(group, F_OK), -1);
+		world_connect(&w);
+	} else {
+		drop(&g);
+	}
+	free(group);
+	world_close(&w);
+}
+
+static void
+test_groups(void **state unused_arg)
+{
+	check_groups(0, false);
+	check_groups(SIGTERM, false);
+	check_groups(SIGTERM, true);
+	check_groups(SIGKILL, false);
+}
+
 /* Sockets are reached by name: no path of theirs is too long. */
 static void
 test_long_root(void **state unused_arg)
@@ -669,6 +738,7 @@ main(void)
 		cmocka_unit_test(test_two_at_once),
 		cmocka_unit_test(test_bare_root),
 		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_long_root),
 		cmocka_unit_test(test_ask),
 		cmocka_unit_test(test_get),
