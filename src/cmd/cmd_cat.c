@@ -18,7 +18,7 @@ cat_one(struct lookup *l, const char *text)
 		err = err_msg(ERR_INVALID, "%s is not a single file but %zu; weir get %s DIR writes them out", text,
 		    plan.n, text);
 	if (err == NULL)
-		err = object_copy_fd(l->root.objects, &f.id, STDOUT_FILENO, "standard output");
+		err = subject_unreadable(l, object_copy_fd(l->root.objects, &f.id, STDOUT_FILENO, "standard output"));
 	plan_release(&plan);
 	return err;
 }

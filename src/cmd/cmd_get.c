@@ -23,7 +23,7 @@ run(struct cmd_env *env, int argc unused_arg, char **argv)
 	if (err == NULL && plan.n == 0)
 		err = err_msg(ERR_PRECONDITION, "%s: its result holds no files", argv[0]);
 	if (err == NULL)
-		err = plan_write(&plan, l.root.objects, argv[1], force, &written, &same);
+		err = subject_unreadable(&l, plan_write(&plan, l.root.objects, argv[1], force, &written, &same));
 	if (err == NULL && same > 0)
 		log_info("%zu file%s written to %s, %zu there before", written, written == 1 ? "" : "s", argv[1], same);
 	else if (err == NULL)

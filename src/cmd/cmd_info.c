@@ -283,7 +283,7 @@ info_object(struct lookup *l)
 	json_object_set_new(doc, "id", json_string(id));
 	json_object_set_new(doc, "digest", json_string(digest));
 	free(id);
-	err = object_stat(l->root.objects, &l->id.digest, &size);
+	err = object_stat(l->root.objects, &l->id.digest, &size, NULL);
 	if (err == NULL)
 		err = find_makers(l, made_by, inputs);
 	json_object_set_new(doc, "size", json_integer((json_int_t)size));

@@ -22,6 +22,7 @@ struct completion {
 	const char     *ident, *pos, *url;	/* NULL if absent */
 	size_t		ident_len, pos_len, url_len;
 	const struct exec_result *result;	/* NULL if absent */
+	const struct digest *object;		/* likewise */
 };
 
 void
@@ -194,8 +195,17 @@ say_ended(struct report *r, const struct completion *c)
 static void
 say_lost(struct report *r, const struct completion *c)
 {
-	char *why = c->result == NULL ? xstrdup("") : err_str(c->result->err);
+	char *why, object[DIGEST_STR + 1];
 
+	/* Of an attempt that did not find its inputs the next line tells: who made them is lost. */
+	if (c->result != NULL && c->result->missing != NULL)
+		return;
+	if (c->object != NULL) {
+		digest_str(c->object, object);
+		why = xasprintf("%s is gone: made anew", object);
+	} else {
+		why = c->result == NULL ? xstrdup("") : err_str(c->result->err);
+	}
 	r->lost++;
 	say("lost", c, why);
 	free(why);
@@ -234,7 +244,7 @@ report_event(struct report *r, const struct eval_event *ev)
 		[EV_HIT] = XEV_HIT,
 	};
 	const struct flow *f = ev->node;
-	struct completion c = { .event = events[ev->kind], .result = ev->result };
+	struct completion c = { .event = events[ev->kind], .result = ev->result, .object = ev->object };
 	char *pos = xasprintf("%s:%d:%d", f->pos.name == NULL ? "?" : f->pos.name, f->pos.line, f->pos.col);
 
 	if (f->has_pkey)
@@ -274,6 +284,7 @@ report_record(struct report *r, const msgpack_object *o)
 	c.url = x.url;
 	c.url_len = x.url_len;
 	c.result = x.has_result ? &x.result : NULL;
+	c.object = digest_is_zero(&x.object) ? NULL : &x.object;
 	report_completion(r, &c);
 	exec_record_release(&x);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/subject.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/xalloc.h"
 #include "store/object.h"
 
 static struct err *
@@ -56,7 +58,7 @@ static struct err *
 object_files(struct lookup *l, struct file_plan *plan)
 {
 	struct file f = { .id = l->id.digest };
-	struct err *err = object_stat(l->root.objects, &f.id, &f.size);
+	struct err *err = object_stat(l->root.objects, &f.id, &f.size, NULL);
 
 	if (err == NULL)
 		plan_file(plan, &f);
@@ -80,4 +82,22 @@ subject_files(struct lookup *l, const char *text, struct file_plan *plan)
 		break;
 	}
 	return object_files(l, plan);
+}
+
+struct err *
+subject_unreadable(const struct lookup *l, struct err *err)
+{
+	struct err *e = err;
+	char *msg;
+
+	if (err == NULL || l->id.kind == ID_OBJ || !(err_is(err, ERR_NOT_EXIST) || err_is(err, ERR_INTEGRITY)))
+		return err;
+	while (e->msg == NULL && e->cause != NULL)
+		e = e->cause;
+	if (e->msg != NULL && e->op != NULL && strcmp(e->op, "object") == 0) {
+		msg = xasprintf("%s; weir run on the same program makes it anew", e->msg);
+		free(e->msg);
+		e->msg = msg;
+	}
+	return err;
 }

@@ -130,6 +130,7 @@ void
 core_done(struct core *c, struct flow *f, struct value *v)
 {
 	assert(f->state != FLOW_DONE);
+	value_unref(f->value);		/* of before, when it was made anew */
 	f->value = v;
 	done(c, f);
 }
@@ -152,16 +153,19 @@ core_failed(struct core *c, struct flow *f, struct err *err)
 {
 	assert(f->state != FLOW_DONE);
 	f->err = core_located(f, err);
+	value_unref(f->value);		/* of before, when it was made anew */
+	f->value = NULL;
 	if (f->flags & CORE_WANTED)
 		list_failure(c, f);
 	done(c, f);
 }
 
 /* Not its own failure: it is not listed. */
-static void
-inherit(struct core *c, struct flow *f, const struct flow *from)
+void
+core_inherit(struct core *c, struct flow *f, const struct flow *from)
 {
 	f->err = err_copy(from->err);
+	f->flags |= CORE_INHERITED;
 	done(c, f);
 }
 
@@ -249,7 +253,8 @@ take_up(struct core *c, struct flow *f)
 		return;
 	case FLOW_EXEC:
 	case FLOW_INTERN:
-		if (!local && core_may_lookup(c, f) && (!c->config->bottomup || f->op == FLOW_INTERN)) {
+		if (!local && !(f->flags & CORE_LOST) && core_may_lookup(c, f) &&
+		    (!c->config->bottomup || f->op == FLOW_INTERN)) {
 			await_keys(c, f);
 			return;
 		}
@@ -300,7 +305,7 @@ static void
 take_over(struct core *c, struct flow *f)
 {
 	if (f->forked->err)
-		inherit(c, f, f->forked);
+		core_inherit(c, f, f->forked);
 	else
 		core_done(c, f, value_ref(f->forked->value));
 }
@@ -327,19 +332,31 @@ call(struct core *c, struct flow *f)
 	}
 }
 
+/* A restart takes the operands of before: the forced one stands for a value, not for where it comes from. */
+static void
+force_operand(struct core *c, struct flow *f, uint32_t i)
+{
+	struct flow **deps;
+
+	if (!(f->flags & CORE_FORCED)) {
+		deps = arena_alloc(graph_arena(c->graph), 2 * f->ndeps * sizeof(struct flow *));
+		memcpy(deps, f->deps, f->ndeps * sizeof(struct flow *));
+		memcpy(deps + f->ndeps, f->deps, f->ndeps * sizeof(struct flow *));
+		f->deps = deps;
+		f->flags |= CORE_FORCED;
+	}
+	f->deps[i] = flow_force(c->graph, value_ref(f->deps[i]->value));
+	c->more_edges++;
+	await(c, f, f->deps[i]);
+}
+
 /* An exec's operands have no delayed parts: those that have are forced, in the node's place of them. */
 static bool
 force_operands(struct core *c, struct flow *f)
 {
-	for (uint32_t i = 0; i < f->ndeps; i++) {
-		struct value *v = f->deps[i]->value;
-
-		if (value_is_strict(v))
-			continue;
-		f->deps[i] = flow_force(c->graph, value_ref(v));
-		c->more_edges++;
-		await(c, f, f->deps[i]);
-	}
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		if (!value_is_strict(f->deps[i]->value))
+			force_operand(c, f, i);
 	return f->npending > 0;
 }
 
@@ -362,7 +379,7 @@ exec_ready(struct core *c, struct flow *f)
 		value_digest(f->deps[i]->value, &in[i]);
 	flow_exec_key(graph_universe(c->graph), KEY_PHYSICAL, f->u.exec, in, &f->pkey);
 	f->has_pkey = true;
-	f->state = core_may_lookup(c, f) ? FLOW_PLOOKUP : FLOW_READY;
+	f->state = !(f->flags & CORE_LOST) && core_may_lookup(c, f) ? FLOW_PLOOKUP : FLOW_READY;
 	core_enqueue(c, f);
 }
 
@@ -378,7 +395,7 @@ exec_operands(struct core *c, struct flow *f)
 	} else if (force_operands(c, f)) {
 		return;
 	} else if ((bad = failed_dep(f)) != NULL) {
-		inherit(c, f, bad);
+		core_inherit(c, f, bad);
 	} else {
 		exec_ready(c, f);
 	}
@@ -390,7 +407,7 @@ operands_known(struct core *c, struct flow *f)
 	const struct flow *bad = failed_dep(f);
 
 	if (bad) {
-		inherit(c, f, bad);
+		core_inherit(c, f, bad);
 		return;
 	}
 	switch (f->op) {
@@ -452,6 +469,66 @@ tell_dependents(struct core *c, struct flow *f)
 		else if (--e->node->npending == 0)
 			core_enqueue(c, e->node);
 	}
+}
+
+void
+core_again(struct core *c, struct flow *f)
+{
+	assert(f->state == FLOW_DONE && !f->queued);
+	f->flags |= CORE_LOST | CORE_WANTED;
+	c->more_edges += f->ndeps + 1;
+	if (f->op == FLOW_EXEC)
+		explore(c, f);
+	else
+		core_ready(c, f);
+}
+
+void
+core_back(struct core *c, struct flow *f, struct flow *const *on, size_t n)
+{
+	c->more_edges += f->ndeps + n;
+	explore(c, f);
+	for (size_t i = 0; i < n; i++)
+		await(c, f, on[i]);
+}
+
+/* What a restart leaves of a node: it is as if nobody had asked for it, but for what only work can give. */
+static void
+restart_node(struct flow *f, unused_arg void *arg)
+{
+	bool made = f->op == FLOW_EXEC || f->op == FLOW_INTERN || f->op == FLOW_DATA;
+	bool under_way = f->state == FLOW_LOOKUP || f->state == FLOW_READY || f->state == FLOW_RUNNING ||
+	    f->state == FLOW_COMMIT;
+
+	f->on_done = NULL;
+	f->flags &= (uint16_t)~(CORE_WANTED | CORE_LISTED);
+	if (f->op == FLOW_VAL || under_way || (f->state == FLOW_DONE && made && !(f->flags & CORE_INHERITED)))
+		return;
+	f->state = FLOW_INIT;
+	f->npending = 0;
+	f->forked = NULL;
+	err_free(f->err);
+	f->err = NULL;
+	if (!made) {
+		value_unref(f->value);
+		f->value = NULL;
+	}
+	if (f->flags & CORE_FORCED)
+		memcpy(f->deps, f->deps + f->ndeps, f->ndeps * sizeof(struct flow *));
+	f->flags &= (uint16_t)~(CORE_DEPSDONE | CORE_INHERITED);
+}
+
+void
+core_restart(struct core *c)
+{
+	struct graph_walk walk = { 0, 0 };
+
+	assert(core_idle(c));
+	c->failures.n = 0;
+	c->stats->failed = 0;
+	c->more_edges += c->stats->visits;
+	graph_walk(c->graph, &walk, SIZE_MAX, restart_node, NULL);
+	core_want(c, c->root);
 }
 
 bool

@@ -56,6 +56,20 @@ void core_ready(struct core *, struct flow *);		/* not to be looked up after all
 void core_done(struct core *, struct flow *, struct value *);	/* takes the value */
 void core_failed(struct core *, struct flow *, struct err *);	/* takes */
 bool core_idle(const struct core *);			/* nothing to do until an answer comes */
+/*
+ * Of results that were lost (heal.c), while the core is idle. again: a node that is done is to be made anew, without a
+ * look-up; its value stays until then. back: a node that is under way waits once more for its operands, and for these.
+ * inherit: it fails with the other's error.
+ */
+void core_again(struct core *, struct flow *);
+void core_back(struct core *, struct flow *, struct flow *const *on, size_t n);
+void core_inherit(struct core *, struct flow *, const struct flow *from);
+/*
+ * A node has been made anew and has another value now: everything that was worked out from values is worked out again,
+ * while execs, inputs and data that are done stay what they are, and those under way go on. The caller has seen to it
+ * that no exec waits outside of the core: those are back in FLOW_INIT.
+ */
+void core_restart(struct core *);
 struct err *core_located(const struct flow *, struct err *);	/* takes; adds identifier and position */
 bool core_may_lookup(const struct core *, const struct flow *);
 
@@ -67,6 +81,10 @@ enum {
 	CORE_KEYLESS = 8,	/* it will not: an input below cannot be read */
 	CORE_DEPSDONE = 16,	/* in FLOW_KEYS: with all operands known */
 	CORE_LISTED = 32,	/* among the failures */
+	CORE_LOST = 64,		/* its result was lost: neither looked up nor taken from a record */
+	CORE_FORCED = 128,	/* operands were forced: those of before stand behind them, in deps */
+	CORE_INHERITED = 256,	/* its error is another node's */
+	CORE_NEAR = 512,	/* of makers.c; none between its calls */
 };
 void core_enqueue(struct core *, struct flow *);	/* fine on one that is queued */
 void core_edge(struct core *, struct flow_edge **, struct flow *dependent);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "eval/eval_priv.h"
+#include "eval/heal.h"
 
 /*
  * The course of an evaluation: the core says what is to be done (core.c), windows bound how much of
@@ -22,12 +23,12 @@
 static const char *
 state_name(enum eval_state s)
 {
-	static const char *const names[] = { "run", "install", "stop", "drain" };
+	static const char *const names[] = { "run", "result", "stop", "drain" };
 
 	return names[s];
 }
 
-static void
+void
 eval_to(struct eval *e, enum eval_state s)
 {
 	op_trace(&e->op, state_name(e->state), state_name(s));
@@ -163,48 +164,18 @@ check_stop(struct eval *e)
 		eval_stop(e, flow_error(e), true);
 }
 
-struct gather {
-	struct eval *eval;
-	size_t	     cap;
-};
-
 static void
-gather_install(unused_arg const char *path, const struct file *file, void *arg)
+eval_end(struct eval *e, struct err *err)
 {
-	struct gather *g = arg;
-	struct eval *e = g->eval;
-	struct buf from = BUF_INIT;
-
-	if (origin_path(e->origin, &file->id, &from)) {
-		if (e->ninstalls == g->cap) {
-			g->cap = g->cap ? 2 * g->cap : 16;
-			e->installs = xreallocarray(e->installs, g->cap, sizeof *e->installs);
-		}
-		e->installs[e->ninstalls++] = *file;
-	}
-	buf_release(&from);
+	e->err = err;
+	eval_to(e, EVAL_DRAIN);
+	op_wake(&e->op);
 }
 
-static int
-file_cmp(const void *a, const void *b)
+void
+eval_failed(struct eval *e, struct err *err)
 {
-	return digest_cmp(&((const struct file *)a)->id, &((const struct file *)b)->id);
-}
-
-/* Inputs that are part of the result: whoever reads it later finds them in the repository. */
-static void
-plan_installs(struct eval *e)
-{
-	struct gather g = { e, 0 };
-	size_t n = 0;
-
-	value_each_file(e->root->value, gather_install, &g);
-	if (e->ninstalls > 0)
-		qsort(e->installs, e->ninstalls, sizeof *e->installs, file_cmp);
-	for (size_t i = 0; i < e->ninstalls; i++)
-		if (n == 0 || file_cmp(&e->installs[n - 1], &e->installs[i]) != 0)
-			e->installs[n++] = e->installs[i];
-	e->ninstalls = n;
+	eval_end(e, err_wrap_kind(err, ERR_EVAL, NULL, NULL));
 }
 
 /* Nothing is under way and nothing to be done: the root is done, or it never will be. */
@@ -216,16 +187,14 @@ eval_settled(struct eval *e)
 	if (root->state != FLOW_DONE) {
 		eval_trouble(e, core_located(root, err_msg(ERR_FATAL, "a node waits for itself, for ever")));
 	} else if (root->err) {
-		e->err = flow_error(e);
-		eval_to(e, EVAL_DRAIN);
-		op_wake(&e->op);
+		eval_end(e, flow_error(e));
 	} else if (!value_is_strict(root->value)) {
 		e->root = flow_force(e->core.graph, value_ref(root->value));
 		core_want(&e->core, e->root);
 		op_wake(&e->op);
 	} else {
-		plan_installs(e);
-		eval_to(e, EVAL_INSTALL);
+		result_plan(e);
+		eval_to(e, EVAL_RESULT);
 		op_wake(&e->op);
 	}
 }
@@ -239,21 +208,14 @@ eval_run(struct eval *e)
 	while ((f = core_next(&e->core, &budget)) != NULL)
 		eval_act(e, f);
 	pump(e);
-	if (!core_idle(&e->core) || e->trouble || (e->config.fail_fast && e->core.failures.n > 0))
+	if (!core_idle(&e->core) || e->trouble || (e->config.fail_fast && e->core.failures.n > 0)) {
 		op_wake(&e->op);
-	else if (e->nworks == 0 && !waiting(e))
+	} else if (heal_pending(e)) {
+		heal_step(e);
+		op_wake(&e->op);
+	} else if (e->nworks == 0 && !waiting(e)) {
 		eval_settled(e);
-}
-
-static void
-eval_install(struct eval *e)
-{
-	while (e->ninstalls > 0 && e->light.out < WINDOW_MAX)
-		work_install(e, &e->installs[--e->ninstalls]);
-	if (e->nworks > 0 || e->trouble)
-		return;
-	eval_to(e, EVAL_DRAIN);
-	op_wake(&e->op);
+	}
 }
 
 /* Failures and figures may be asked for inside the callback, so the last of it goes after that. */
@@ -281,8 +243,8 @@ eval_advance(struct op *op)
 	case EVAL_RUN:
 		eval_run(e);
 		return;
-	case EVAL_INSTALL:
-		eval_install(e);
+	case EVAL_RESULT:
+		result_step(e);
 		return;
 	case EVAL_STOP:
 		if (e->nworks > 0)
@@ -331,7 +293,9 @@ eval_release(struct op *op)
 	}
 	shapes_release(e);
 	origin_free(e->origin);
-	free(e->installs);
+	free(e->files);
+	fileset_builder_free(e->missing);
+	heal_release(e);
 	err_free(e->trouble);
 	err_free(e->err);
 	if (e->telling)
@@ -362,6 +326,7 @@ eval_start(struct loop *loop, const struct eval_args *args, eval_cb *cb, void *a
 	TAILQ_INIT(&e->works);
 	TAILQ_INIT(&e->puts);
 	eval_windows_init(e);
+	heal_init(e);
 	e->trouble = core_init(&e->core, args->graph, args->root, &e->config, &e->stats);
 	if (!e->trouble)
 		core_want(&e->core, e->root);

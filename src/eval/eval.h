@@ -30,7 +30,8 @@ struct eval_event {
 	enum eval_event_kind	     kind;
 	const struct flow	    *node;
 	const struct exec_config    *config;	/* INTERN, STARTED, ENDED, LOST */
-	const struct exec_result    *result;	/* INTERN, ENDED, LOST, HIT */
+	const struct exec_result    *result;	/* INTERN, ENDED, HIT; LOST: an attempt, or NULL */
+	const struct digest	    *object;	/* LOST: an object that the node made is gone, and so is its result; or NULL */
 	const struct key_components *components;	/* STARTED: the vector, by name */
 	bool			     logical;	/* HIT: by logical key */
 	bool			     joined;	/* STARTED: another run's exec, which this one shares */
@@ -52,6 +53,7 @@ struct eval_stats {
 	uint64_t visits;		/* nodes taken up, and dependents told of an end: at most nodes + edges */
 	uint64_t key_visits;		/* the same of the walks that give logical keys */
 	uint64_t execs, interns, hits, known, failed, lookups;
+	uint64_t healed;		/* results that were lost, and are made anew */
 	uint64_t running, waiting;	/* now */
 };
 struct eval_args {			/* all kept but for config and dir, which are copied */

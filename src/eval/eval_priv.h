@@ -28,7 +28,7 @@ struct window {
 /* One node's, from its start to the record of its end. */
 struct work {
 	struct eval	  *eval;
-	struct flow	  *node;	/* NULL: an install */
+	struct flow	  *node;	/* NULL: a file of the result (result.c) */
 	struct window	  *window;
 	struct op	  *op;		/* look-up, commit or store, or NULL */
 	struct task	  *task;	/* or NULL */
@@ -36,13 +36,14 @@ struct work {
 	struct exec_result result;	/* waits for its record */
 	bool		   has_result, started;
 	unsigned	   retry, losses;
-	struct file	   file;	/* install: what it must be */
+	uint64_t	   healed;	/* heal_now() when the attempt was started */
+	struct file	   file;	/* of the result: what must be there */
 	TAILQ_ENTRY(work)  link;
 };
 
 enum eval_state {
 	EVAL_RUN,	/* nodes are taken up and answers come */
-	EVAL_INSTALL,	/* inputs that the result holds enter the repository */
+	EVAL_RESULT,	/* the files of the result are seen to be there; back to RUN when one is not */
 	EVAL_STOP,	/* nothing new is begun; waits for the works that are to end by themselves */
 	EVAL_DRAIN,	/* waits for the writes to the cache */
 };
@@ -65,8 +66,10 @@ struct eval {
 	size_t		   nworks;
 	TAILQ_HEAD(, put)  puts;
 	bool		   put_failed;	/* and it was said */
-	struct file	  *installs;	/* still to be started, from the end */
-	size_t		   ninstalls;
+	struct heal	  *heal;	/* owned: heal.c */
+	struct file	  *files;	/* of the result, still to be seen to, from the end */
+	size_t		   nfiles;
+	struct fileset_builder *missing;	/* of these, or NULL */
 	struct err	  *trouble;	/* ends the attempt: recorded by a callback */
 	bool		   kill;		/* asked for */
 	struct err	  *err;		/* the end */
@@ -78,11 +81,25 @@ struct eval {
 void eval_act(struct eval *, struct flow *);		/* an intent of the core */
 void eval_windows_init(struct eval *);
 void eval_trouble(struct eval *, struct err *);		/* takes */
+void eval_failed(struct eval *, struct err *);		/* takes: of the flow; it has run as far as it could */
+void eval_to(struct eval *, enum eval_state);
+/* result NULL: deletes. */
 void eval_put(struct eval *, const struct digest *keys, unsigned nkeys, const struct exec_result *);
-void work_install(struct eval *, const struct file *);
+bool eval_writes(const struct eval *);
+struct alloc *eval_alloc(struct eval *);
+unsigned eval_keys(const struct flow *, struct digest keys[2]);	/* all that the node is known by */
+
+/* work.c */
+void work_install(struct eval *, const struct file *);	/* an input that is part of the result */
+void work_check(struct eval *, const struct file *);	/* another file of it */
 /* Ends a work: kill asks for the end of its exec and waits, else the exec goes on by itself. */
 void work_stop(struct work *, bool kill);
 void work_free(struct work *);
-bool eval_writes(const struct eval *);
+void eval_windows_empty(struct eval *);			/* of execs and look-ups: as if nobody had asked for them */
+
+/* result.c */
+void result_plan(struct eval *);
+void result_step(struct eval *);
+void result_missing(struct eval *, const struct file *);
 
 #endif

@@ -243,7 +243,8 @@ cache_put_start(struct assoc *assoc, const struct digest *keys, unsigned nkeys, 
 	p->cb = cb;
 	p->arg = arg;
 	mpk_w_init(&w, &p->value);
-	exec_result_mpk(result, &w);
+	if (result)
+		exec_result_mpk(result, &w);
 	op_wake(&p->op);
 	return &p->op;
 }

@@ -19,7 +19,7 @@ struct lookup_args {		/* copied; at most two keys */
 typedef void lookup_cb(struct exec_result *, unsigned at, void *arg);
 struct op *lookup_start(struct assoc *, const struct lookup_args *, lookup_cb *, void *arg);
 
-/* Writes a result under one key or two. */
+/* Writes a result under one key or two; NULL: deletes what is there. */
 typedef void cache_put_cb(struct err *, void *arg);
 struct op *cache_put_start(struct assoc *, const struct digest *keys, unsigned nkeys, const struct exec_result *,
     cache_put_cb *, void *arg);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "eval/eval_priv.h"
+#include "eval/heal.h"
 
 /*
  * The work of one node: look it up, run it, read it, store it. A result is acted on only when its
@@ -79,9 +80,8 @@ eval_writes(const struct eval *e)
 	return (e->config.cache & CACHE_WRITE) != 0;
 }
 
-/* Everything the node is known by. */
-static unsigned
-keys_of(const struct flow *f, struct digest *keys)
+unsigned
+eval_keys(const struct flow *f, struct digest keys[2])
 {
 	unsigned n = 0;
 
@@ -109,7 +109,7 @@ take_result(struct eval *e, struct flow *f, const struct exec_result *r, struct 
 		return false;
 	if (is_local(f))
 		origin_add(e->origin, f, r->fileset);
-	core_done(&e->core, f, v);
+	heal_done(e, f, v);
 	return true;
 }
 
@@ -134,7 +134,7 @@ use_known(struct eval *e, struct flow *f, const struct exec_result *r)
 		err_free(err);
 		return false;
 	} else if (f->op == FLOW_EXEC && eval_writes(e)) {
-		eval_put(e, keys, keys_of(f, keys), r);
+		eval_put(e, keys, eval_keys(f, keys), r);
 	}
 	e->stats.known++;
 	return true;
@@ -182,7 +182,7 @@ lookup_begin(struct eval *e, struct window *win, struct flow *f)
 	w->op = lookup_start(e->args.assoc, &args, lookup_done, w);
 }
 
-static struct alloc *
+struct alloc *
 eval_alloc(struct eval *e)
 {
 	return sched_alloc_get(sched_run_alloc(e->args.run));
@@ -211,7 +211,7 @@ store_done(const struct file *file, struct err *err, void *arg)
 		work_trouble(w, err);
 		return;
 	}
-	core_done(&w->eval->core, w->node, value_file(&(struct file){ file->id, w->node->u.data.len }));
+	heal_done(w->eval, w->node, value_file(&(struct file){ file->id, w->node->u.data.len }));
 	work_free(w);
 }
 
@@ -249,7 +249,7 @@ work_settle(struct work *w)
 	else if (!take_result(e, w->node, r, &err))
 		core_failed(&e->core, w->node, err);
 	else if (!is_local(w->node) && eval_writes(e))
-		eval_put(e, keys, keys_of(w->node, keys), r);
+		eval_put(e, keys, eval_keys(w->node, keys), r);
 	work_free(w);
 }
 
@@ -288,6 +288,12 @@ work_lost(struct work *w)
 	if (w->node->op == FLOW_EXEC)
 		note(e, (struct eval_event){ .kind = EV_LOST, .node = w->node, .config = &w->nc.config,
 		    .result = &w->result });
+	if (e->state == EVAL_RUN && w->result.missing) {
+		err_free(err);
+		heal_work(e, w);
+		work_free(w);
+		return;
+	}
 	if (e->state == EVAL_RUN && err_is(err, ERR_UNAVAILABLE) && ++w->losses <= LOSSES) {
 		err_free(err);
 		work_submit(w);
@@ -381,6 +387,7 @@ work_starting(bool joined, void *arg)
 	}
 	node_resources(w->node, w->retry, &eval_alloc(e)->resources, &c->resources);
 	w->started = true;
+	w->healed = heal_now(e);
 	e->stats.waiting--;
 	e->stats.running++;
 	e->stats.execs += !joined;
@@ -452,6 +459,33 @@ work_install(struct eval *e, const struct file *file)
 	work_submit(w);
 }
 
+/* By its size too: what a power cut took is not to be seen otherwise. */
+static void
+check_done(const struct file *file, struct err *err, void *arg)
+{
+	struct work *w = arg;
+	struct eval *e = w->eval;
+
+	w->op = NULL;
+	if (err && !err_is(err, ERR_NOT_EXIST) && !err_is(err, ERR_INTEGRITY)) {
+		work_trouble(w, err);
+		return;
+	}
+	if (err || file->size != w->file.size)
+		result_missing(e, &w->file);
+	err_free(err);
+	work_free(w);
+}
+
+void
+work_check(struct eval *e, const struct file *file)
+{
+	struct work *w = work_new(e, &e->light, NULL);
+
+	w->file = *file;
+	w->op = repo_stat(executor_repo(alloc_executor(eval_alloc(e))), &file->id, check_done, w);
+}
+
 void
 eval_windows_init(struct eval *e)
 {
@@ -459,6 +493,22 @@ eval_windows_init(struct eval *e)
 	e->lookups.start = lookup_begin;
 	queue_init(&e->light.waiting);
 	e->light.start = light_begin;
+}
+
+void
+eval_windows_empty(struct eval *e)
+{
+	struct window *win, *tmp;
+	struct flow *f;
+
+	while ((f = queue_pop(&e->lookups.waiting)) != NULL)
+		f->state = FLOW_INIT;
+	HASH_ITER(hh, e->shapes, win, tmp) {
+		while ((f = queue_pop(&win->waiting)) != NULL) {
+			f->state = FLOW_INIT;
+			e->stats.waiting--;
+		}
+	}
 }
 
 static struct window *
@@ -490,6 +540,8 @@ known(const struct eval *e, const struct flow *f)
 {
 	const struct eval_host *h = &e->args.host;
 
+	if (f->flags & CORE_LOST)
+		return NULL;
 	if (f->op == FLOW_EXEC && f->state != FLOW_LOOKUP)
 		return h->known_exec ? h->known_exec(&f->pkey, h->arg) : NULL;
 	if (is_local(f))

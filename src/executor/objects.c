@@ -14,10 +14,11 @@
 
 #include "base/xalloc.h"
 #include "executor/verified.h"
+#include "store/object.h"
 #include "store/root.h"
 
 /*
- * objects: a file becomes an object by one rename or link, after it was hashed and made read-only, so
+ * objects: a file becomes an object by one rename or link, after it was hashed, made read-only and sealed, so
  * a name in the repository never shows a part of its bytes.
  */
 #define COPY_SLICE (128u << 10)
@@ -53,12 +54,13 @@ object_mkdir(const char *path)
 	mkdir(dir, 0700);
 }
 
-static bool
-object_whole(const char *path, uint64_t size)
+/* As an object is: nobody may write to it, and its time says that nobody did. */
+static struct err *
+object_finish(int fd, const char *name)
 {
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
+	if (fchmod(fd, 0444) != 0)
+		return err_errno(errno, "chmod", "%s", name);
+	return object_seal(fd, name);
 }
 
 /* What has its name now was hashed a moment ago. */
@@ -126,8 +128,8 @@ objects_adopt(const char *objects, int dir, const char *path, int fd, struct fil
 	struct err *err = file_hash(fd, path, &f);
 	int eno;
 
-	if (err == NULL && fchmod(fd, 0444) != 0)
-		err = err_errno(errno, "chmod", "%s", path);
+	if (err == NULL)
+		err = object_finish(fd, path);
 	if (err != NULL)
 		return err;
 	eno = object_move(objects, dir, path, &f);
@@ -145,8 +147,8 @@ objects_keep(const char *objects, int dir, const char *path, int fd, struct file
 	struct file f;
 	struct err *err = file_hash(fd, path, &f);
 
-	if (err == NULL && fchmod(fd, 0444) != 0)
-		err = err_errno(errno, "chmod", "%s", path);
+	if (err == NULL)
+		err = object_finish(fd, path);
 	if (err != NULL)
 		return err;
 	if (object_link(objects, dir, path, &f) != 0)
@@ -226,8 +228,8 @@ objects_import(const char *objects, int fd, const char *name, const struct diges
 		err = file_hash(to, name, &f);
 	if (err == NULL && want != NULL && !digest_equal(want, &f.id))
 		err = err_new(ERR_INTEGRITY, "copy", "%s", name);
-	if (err == NULL && fchmod(to, 0444) != 0)
-		err = err_errno(errno, "chmod", "%s", path);
+	if (err == NULL)
+		err = object_finish(to, path);
 	if (err == NULL && (eno = object_move(objects, AT_FDCWD, path, &f)) != 0)
 		err = err_errno(eno, "rename", "%s", path);
 	close(to);
@@ -238,13 +240,27 @@ objects_import(const char *objects, int fd, const char *name, const struct diges
 	return err;
 }
 
-bool
-objects_have(const char *objects, const struct file *f)
+/* Reads all of it; one that is whole is known for it from now on. */
+static bool
+object_read_whole(int dir, const char *path, const struct digest *want)
 {
-	char path[PATH_MAX];
+	int fd = openat(dir, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct digest got;
+	struct err *err;
+	struct stat st;
+	bool whole;
 
-	object_path(objects, &f->id, path, sizeof path);
-	return object_whole(path, f->size);
+	if (fd < 0)
+		return false;
+	err = sha256_fd(fd, path, &got, NULL);
+	whole = err == NULL && digest_equal(&got, want);
+	if (whole)
+		err = object_seal(fd, path);
+	if (whole && fstat(fd, &st) == 0)
+		verified_learn(want, &st);
+	err_free(err);		/* not sealed: it will be read once more */
+	close(fd);
+	return whole;
 }
 
 void
@@ -261,17 +277,65 @@ objects_quarantine(const char *objects, const struct digest *id)
 		unlink(path);
 }
 
-struct err *
-objects_copy_out(int fd, int dir, const char *path)
+/* Somebody may have put a good one in its place meanwhile: that one stays. */
+static void
+quarantine_this(const char *objects, const struct digest *id, const struct stat *st)
 {
+	char object[PATH_MAX];
+	struct stat now;
+
+	object_path(objects, id, object, sizeof object);
+	if (lstat(object, &now) == 0 && now.st_ino == st->st_ino)
+		objects_quarantine(objects, id);
+}
+
+bool
+objects_whole(const char *objects, const struct file *f, int dir, const char *path, const struct stat *st)
+{
+	bool size = S_ISREG(st->st_mode) && (uint64_t)st->st_size == f->size;
+
+	if (size && (verified_knows(&f->id, st) || object_read_whole(dir, path, &f->id)))
+		return true;
+	quarantine_this(objects, &f->id, st);
+	return false;
+}
+
+bool
+objects_have(const char *objects, const struct file *f)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	bool size;
+
+	object_path(objects, &f->id, path, sizeof path);
+	if (lstat(path, &st) != 0)
+		return false;
+	size = S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size;
+	if (size && (object_sealed(&st) || object_read_whole(AT_FDCWD, path, &f->id)))
+		return true;
+	quarantine_this(objects, &f->id, &st);
+	return false;
+}
+
+/* Read anyway, so it is checked as well. */
+struct err *
+objects_copy_out(int fd, const struct digest *want, int dir, const char *path)
+{
+	int to = openat(dir, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	struct err *err;
-	int to = openat(dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct file f;
 
 	if (to < 0)
 		return err_errno(errno, "create", "%s", path);
 	err = copy_bytes(fd, to, path);
-	if (err == NULL && fchmod(to, 0444) != 0)
-		err = err_errno(errno, "chmod", "%s", path);
+	if (err == NULL)
+		err = file_hash(to, path, &f);
+	if (err == NULL && !digest_equal(&f.id, want))
+		err = err_new(ERR_INTEGRITY, "copy", "%s", path);
+	if (err == NULL)
+		err = object_finish(to, path);
 	close(to);
+	if (err != NULL)
+		unlinkat(dir, path, 0);
 	return err;
 }

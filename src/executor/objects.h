@@ -2,6 +2,8 @@
 #ifndef WEIR_EXECUTOR_OBJECTS_H
 #define WEIR_EXECUTOR_OBJECTS_H
 
+#include <sys/stat.h>
+
 #include "flow/fileset.h"
 
 /*
@@ -15,9 +17,15 @@ must_check struct err *objects_keep(const char *objects, int dir, const char *pa
 /* Copies (reflink where possible) the open file, hashing the copy. want: what it must be, or NULL. INTEGRITY if not. */
 must_check struct err *objects_import(const char *objects, int fd, const char *name, const struct digest *want,
     struct file *);
-bool objects_have(const char *objects, const struct file *);	/* present, with the right size */
+/*
+ * Is it there? have: by its size and its seal (store/object.h), and read where that is broken. whole: a name of it (path
+ * below dir, looked at already) that a command is to be given: it was read on this boot, and not written to since, or is
+ * read now. What turns out damaged is moved away.
+ */
+bool objects_have(const char *objects, const struct file *);
+bool objects_whole(const char *objects, const struct file *, int dir, const char *path, const struct stat *);
 void objects_quarantine(const char *objects, const struct digest *);	/* moves a damaged one away */
-/* Copies fd to a new file (path below dir, 0444): reflink, else bytes. */
-must_check struct err *objects_copy_out(int fd, int dir, const char *path);
+/* Copies an object to a new file (path below dir, 0444, sealed): reflink, else bytes. INTEGRITY if it is damaged. */
+must_check struct err *objects_copy_out(int fd, const struct digest *, int dir, const char *path);
 
 #endif

@@ -228,7 +228,7 @@ slot_attempt(struct slot *s)
 	if (err == NULL && !s->rt.isolated)
 		s->marks = xcalloc(c->ninputs + 1, sizeof *s->marks);
 	if (err == NULL)
-		err = stage_inputs(s->env->objects, s->rt.work, c, s->marks);
+		err = stage_inputs(s->env->objects, s->rt.work, c, s->marks, &s->result.missing);
 	if (err == NULL)
 		err = stage_outputs(s->rt.work, c);
 	if (err != NULL) {

@@ -10,7 +10,6 @@
 
 #include "base/crash.h"
 #include "executor/objects.h"
-#include "executor/verified.h"
 #include "store/root.h"
 
 /*
@@ -63,27 +62,26 @@ origin_import(const char *objects, const struct exec_input *in)
 	return err;
 }
 
+/*
+ * Where a hard link cannot be: too many of them, or another file system. *whole stays false when the object is gone or
+ * damaged.
+ */
 static struct err *
-missing(const struct exec_input *in)
-{
-	char hex[DIGEST_STR + 1];
-
-	digest_str(&in->file.id, hex);
-	return err_msg(ERR_NOT_EXIST, "object %s of input %s is not in the repository", hex, in->path);
-}
-
-/* Where a hard link cannot be: too many of them, or another file system. */
-static struct err *
-stage_copy(const char *object, int arg, const struct exec_input *in)
+stage_copy(const char *objects, const char *object, int arg, const struct exec_input *in, bool *whole)
 {
 	struct err *err;
 	int fd = open(object, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return missing(in);
-	err = objects_copy_out(fd, arg, in->path);
+		return errno == ENOENT ? NULL : err_errno(errno, "open", "%s", object);
+	err = objects_copy_out(fd, &in->file.id, arg, in->path);
 	close(fd);
-	return err;
+	*whole = err == NULL;
+	if (err == NULL || !err_is(err, ERR_INTEGRITY))
+		return err;
+	err_free(err);
+	objects_quarantine(objects, &in->file.id);
+	return NULL;
 }
 
 static int
@@ -99,70 +97,51 @@ stage_link(const char *object, int arg, const char *path)
 	return errno;
 }
 
+/* Is what we have linked to still the object? If not, it is taken out of everybody's way. */
 static struct err *
-damaged(const char *objects, const struct exec_input *in)
+stage_look(const char *objects, int arg, const struct exec_input *in, bool *whole)
 {
-	char text[DIGEST_STR + 1];
-
-	objects_quarantine(objects, &in->file.id);
-	digest_str(&in->file.id, text);
-	return err_msg(ERR_NOT_EXIST, "object %s of input %s was damaged", text, in->path);
-}
-
-/* An object is what its name says: known to be, or looked at. */
-static struct err *
-stage_verify(const char *objects, int arg, const struct exec_input *in, const struct stat *st)
-{
-	struct digest now;
-	struct err *err;
-	uint64_t size;
-	int fd;
-
-	if ((uint64_t)st->st_size != in->file.size)
-		return damaged(objects, in);
-	if (verified_knows(&in->file.id, st))
-		return NULL;
-	fd = openat(arg, in->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno(errno, "open", "arg/%s", in->path);
-	err = sha256_fd(fd, in->path, &now, &size);
-	close(fd);
-	if (err == NULL && !digest_equal(&now, &in->file.id))
-		err = damaged(objects, in);
-	if (err == NULL)
-		verified_learn(&in->file.id, st);
-	return err;
-}
-
-static struct err *
-stage_file(const char *objects, int arg, const struct exec_input *in, struct stage_mark *mark)
-{
-	char object[PATH_MAX];
-	struct err *err = NULL;
 	struct stat st;
-	int eno;
 
-	object_path(objects, &in->file.id, object, sizeof object);
-	eno = stage_link(object, arg, in->path);
-	if (eno == ENOENT && in->origin != NULL) {
-		err = origin_import(objects, in);
-		if (err != NULL)
-			return err;
-		eno = stage_link(object, arg, in->path);
-	}
-	if (eno == ENOENT)
-		return missing(in);
-	if (eno == EMLINK || eno == EXDEV || eno == EPERM || eno == EOPNOTSUPP)
-		err = stage_copy(object, arg, in);
-	else if (eno != 0)
-		err = err_errno(eno, "link", "arg/%s", in->path);
-	if (err != NULL)
-		return err;
 	if (fstatat(arg, in->path, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return err_errno(errno, "stat", "arg/%s", in->path);
-	err = stage_verify(objects, arg, in, &st);
-	if (err == NULL && mark != NULL)
-		mark->st = st;
+	*whole = objects_whole(objects, &in->file, arg, in->path, &st);
+	if (!*whole && unlinkat(arg, in->path, 0) != 0)
+		return err_errno(errno, "unlink", "arg/%s", in->path);
+	return NULL;
+}
+
+static struct err *
+stage_object(const char *objects, int arg, const struct exec_input *in, bool *whole)
+{
+	char object[PATH_MAX];
+	int eno;
+
+	*whole = false;
+	object_path(objects, &in->file.id, object, sizeof object);
+	eno = stage_link(object, arg, in->path);
+	if (eno == 0)
+		return stage_look(objects, arg, in, whole);
+	if (eno == ENOENT)
+		return NULL;
+	if (eno == EMLINK || eno == EXDEV || eno == EPERM || eno == EOPNOTSUPP)
+		return stage_copy(objects, object, arg, in, whole);
+	return err_errno(eno, "link", "arg/%s", in->path);
+}
+
+/* *whole: it is staged. If not, and there is no error, its object is gone or damaged, and so is where it came from. */
+static struct err *
+stage_file(const char *objects, int arg, const struct exec_input *in, struct stage_mark *mark, bool *whole)
+{
+	struct err *err = stage_object(objects, arg, in, whole);
+
+	if (err == NULL && !*whole && in->origin != NULL) {
+		err = origin_import(objects, in);
+		if (err == NULL)
+			err = stage_object(objects, arg, in, whole);
+	}
+	if (err == NULL && *whole && mark != NULL && fstatat(arg, in->path, &mark->st, AT_SYMLINK_NOFOLLOW) != 0)
+		err = err_errno(errno, "stat", "arg/%s", in->path);
 	return err;
 }
 
@@ -185,24 +164,64 @@ stage_dir(int arg, const char *path)
 	return NULL;
 }
 
-struct err *
-stage_inputs(const char *objects, const char *work, const struct exec_config *c, struct stage_mark *marks)
+static struct err *
+missing_error(const struct fileset *missing)
 {
+	const struct fileset_entry *first = fileset_at(missing, 0);
+	size_t n = fileset_nmap(missing);
+	char text[DIGEST_STR + 1];
+
+	digest_str(&first->file.id, text);
+	if (n == 1)
+		return err_msg(ERR_NOT_EXIST, "object %s of input %s is missing or damaged", text, first->path);
+	return err_msg(ERR_NOT_EXIST, "%zu objects of inputs are missing or damaged, the first %s of input %s", n, text,
+	    first->path);
+}
+
+/* Goes on after the first that is missing: whoever brings them back is told of all at once. */
+static struct err *
+stage_all(const char *objects, int arg, const struct exec_config *c, struct stage_mark *marks,
+    struct fileset_builder **missing)
+{
+	struct err *err = NULL;
+	bool whole;
+
+	for (size_t i = 0; i < c->ninputs && err == NULL; i++) {
+		const struct exec_input *in = &c->inputs[i];
+
+		if (in->dir) {
+			err = stage_dir(arg, in->path);
+			continue;
+		}
+		err = stage_file(objects, arg, in, marks != NULL ? &marks[i] : NULL, &whole);
+		if (err != NULL || whole)
+			continue;
+		if (*missing == NULL)
+			*missing = fileset_builder_new();
+		fileset_builder_add(*missing, in->path, &in->file);
+	}
+	return err;
+}
+
+struct err *
+stage_inputs(const char *objects, const char *work, const struct exec_config *c, struct stage_mark *marks,
+    struct fileset **missing)
+{
+	struct fileset_builder *gone = NULL;
 	struct err *err;
 	int arg;
 
 	err = open_arg(work, &arg);
 	if (err != NULL)
 		return err;
-	for (size_t i = 0; i < c->ninputs && err == NULL; i++) {
-		const struct exec_input *in = &c->inputs[i];
-
-		if (in->dir)
-			err = stage_dir(arg, in->path);
-		else
-			err = stage_file(objects, arg, in, marks != NULL ? &marks[i] : NULL);
-	}
+	err = stage_all(objects, arg, c, marks, &gone);
 	close(arg);
+	if (err == NULL && gone != NULL) {
+		*missing = fileset_builder_finish(gone);
+		gone = NULL;
+		err = missing_error(*missing);
+	}
+	fileset_builder_free(gone);
 	crash_point("keeper-staged");
 	return err;
 }

@@ -96,6 +96,17 @@ graph_nedges(const struct graph *g)
 	return g->nedges;
 }
 
+bool
+graph_walk(const struct graph *g, struct graph_walk *w, size_t n, graph_node_cb *cb, void *arg)
+{
+	if (w->size != g->nslots)
+		*w = (struct graph_walk){ .size = g->nslots };
+	for (; n > 0 && w->at < g->nslots; n--, w->at++)
+		if (g->slots[w->at] != NULL)
+			cb(g->slots[w->at], arg);
+	return w->at < g->nslots;
+}
+
 /* The slot that holds the digest, or the empty one where it belongs. */
 static struct flow **
 slot_of(struct flow **slots, size_t nslots, const struct digest *d)

@@ -111,11 +111,11 @@ struct flow {
 
 	/* The evaluator's. */
 	uint8_t		 state;		/* enum flow_state */
-	bool		 has_lkey, has_pkey, cached;
-	bool		 mark;		/* scratch for walks; false between them */
-	bool		 queued;	/* in a queue of the evaluator, through next */
-	bool		 dirty;		/* an extern is below: not to be looked up with NoCacheExtern */
-	uint8_t		 flags;		/* private to src/eval/core.c */
+	bool		 has_lkey : 1, has_pkey : 1, cached : 1;
+	bool		 mark : 1;	/* scratch for walks; false between them */
+	bool		 queued : 1;	/* in a queue of the evaluator, through next */
+	bool		 dirty : 1;	/* an extern is below: not to be looked up with NoCacheExtern */
+	uint16_t	 flags;		/* private to src/eval */
 	uint32_t	 npending;	/* deps not done, while in FLOW_DEPS */
 	uint32_t	 nkeys;		/* deps and captured without logical key, while in FLOW_KEYS */
 	struct digest	 lkey, pkey;
@@ -135,6 +135,15 @@ struct arena *graph_arena(struct graph *);
 const char *graph_universe(const struct graph *);
 size_t graph_nnodes(const struct graph *);
 size_t graph_nedges(const struct graph *);
+/*
+ * All nodes, in parts: looks at n places of the table from *at on, and moves *at; false when there are no more. A node
+ * that is made meanwhile may be missed, and one may be met twice when the table has grown: then it begins anew.
+ */
+struct graph_walk {
+	size_t at, size;	/* zeroed: from the beginning */
+};
+typedef void graph_node_cb(struct flow *, void *arg);
+bool graph_walk(const struct graph *, struct graph_walk *, size_t n, graph_node_cb *, void *arg);
 
 /*
  * Making nodes: each gives a node of the graph, an existing one when the digest is known. Strings and

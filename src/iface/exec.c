@@ -43,6 +43,7 @@ void
 exec_result_release(struct exec_result *r)
 {
 	fileset_unref(r->fileset);
+	fileset_unref(r->missing);
 	err_free(r->err);
 	resources_release(&r->usage.admitted);
 	free(r->host);
@@ -54,6 +55,7 @@ exec_result_copy(struct exec_result *dst, const struct exec_result *src)
 {
 	*dst = *src;
 	dst->fileset = src->fileset != NULL ? fileset_ref(src->fileset) : NULL;
+	dst->missing = src->missing != NULL ? fileset_ref(src->missing) : NULL;
 	dst->err = src->err != NULL ? err_copy(src->err) : NULL;
 	dst->host = src->host != NULL ? xstrdup(src->host) : NULL;
 	dst->usage.admitted = (struct resources)RESOURCES_INIT;
@@ -65,7 +67,7 @@ exec_result_mpk(const struct exec_result *r, struct mpk_w *w)
 {
 	const struct exec_usage *u = &r->usage;
 
-	mpk_map(w, 18);
+	mpk_map(w, r->missing != NULL ? 19 : 18);
 	mpk_key(w, "state"), mpk_str(w, attempt_state_name(r->state));
 	mpk_key(w, "attempt"), mpk_u64(w, r->attempt);
 	mpk_key(w, "status"), mpk_i64(w, r->status);
@@ -88,6 +90,8 @@ exec_result_mpk(const struct exec_result *r, struct mpk_w *w)
 	mpk_key(w, "host"), mpk_str(w, r->host);
 	mpk_key(w, "isolated"), mpk_bool(w, r->isolated);
 	mpk_key(w, "owner"), mpk_digest(w, &r->owner);
+	if (r->missing != NULL)
+		mpk_key(w, "missing"), fileset_mpk(r->missing, w);
 }
 
 static void
@@ -121,7 +125,7 @@ struct err *
 exec_result_from_mpk(const msgpack_object *o, struct exec_result *out)
 {
 	struct exec_result r = { .status = -1 };
-	const msgpack_object *fileset = mpk_get(o, "fileset");
+	const msgpack_object *fileset = mpk_get(o, "fileset"), *missing = mpk_get(o, "missing");
 	const char *state;
 	struct err *err = NULL;
 	uint64_t attempt = 0;
@@ -133,6 +137,8 @@ exec_result_from_mpk(const msgpack_object *o, struct exec_result *out)
 		return err_msg(ERR_INVALID, "bad exec result: its state is missing or unknown");
 	if (fileset != NULL && fileset->type != MSGPACK_OBJECT_NIL)
 		err = fileset_from_mpk(fileset, &r.fileset);
+	if (err == NULL && missing != NULL && missing->type != MSGPACK_OBJECT_NIL)
+		err = fileset_from_mpk(missing, &r.missing);
 	if (err == NULL && r.state == ATTEMPT_OK && r.fileset == NULL)
 		err = err_msg(ERR_INVALID, "bad exec result: ok without a fileset");
 	if (err != NULL) {

@@ -77,7 +77,7 @@ struct exec_usage {
 /*
  * FAILED is the command's own doing, and stands for this (try, retry). LOST says nothing about the
  * command and is never attached to: killed (CANCELED), worker or keeper gone (UNAVAILABLE), an input
- * changed meanwhile or a full disk (TEMPORARY), an object missing (NOT_EXIST).
+ * changed meanwhile or a full disk (TEMPORARY), objects of inputs missing or damaged (NOT_EXIST; `missing` has them).
  */
 struct exec_result {
 	enum attempt_state state;	/* OK, FAILED, LOST */
@@ -85,6 +85,7 @@ struct exec_result {
 	int		 status;	/* wait status of the command; -1 if it never ran */
 	struct fileset	*fileset;	/* OK: one element per output. owned */
 	struct err	*err;		/* FAILED, LOST: why. owned */
+	struct fileset	*missing;	/* LOST: the inputs whose objects are not there, by their path; or NULL. owned */
 	struct exec_usage usage;
 	struct digest	 out, errlog;	/* objects of stdout and stderr; zero when empty */
 	uint64_t	 out_size, err_size;

@@ -17,6 +17,7 @@ typedef void repo_put_cb(const struct file *, struct err *, void *arg);
 typedef void repo_done_cb(struct err *, void *arg);
 
 struct repo_ops {
+	/* Is it there, and is there no reason to doubt its bytes? INTEGRITY if it was damaged. */
 	struct op *(*stat)(struct repo *, const struct digest *, repo_stat_cb *, void *arg);
 	/* The source's last read fails with INTEGRITY when the bytes do not hash to the name. */
 	struct op *(*get)(struct repo *, const struct digest *, repo_get_cb *, void *arg);

@@ -137,6 +137,18 @@ learn_ended(struct run_knowledge *k, const struct digest *pkey, const struct exe
 	x->has_result = true;
 }
 
+/* An object of its result is gone: what is known of it is void, and only another end brings it back. */
+static void
+unlearn(struct run_knowledge *k, const struct digest *pkey)
+{
+	struct known_exec *x = find_exec(k, pkey);
+
+	if (x == NULL || !x->has_result)
+		return;
+	exec_result_release(&x->result);
+	x->has_result = false;
+}
+
 void
 run_knowledge_learn(struct run_knowledge *k, const struct eval_event *ev)
 {
@@ -146,6 +158,8 @@ run_knowledge_learn(struct run_knowledge *k, const struct eval_event *ev)
 		learn_intern(k, ev->node->u.intern.url, strlen(ev->node->u.intern.url), ev->result);
 	else if (ev->kind == EV_ENDED && ev->node->has_pkey)
 		learn_ended(k, pkey, ev->result);
+	else if (ev->kind == EV_LOST && ev->object != NULL)
+		unlearn(k, pkey);
 	else if (ev->kind == EV_LOST && ev->node->has_pkey && ev->result != NULL)
 		charge(k, known_exec_of(k, pkey), ev->result);
 	else if (ev->kind == EV_STARTED && ev->components != NULL)
@@ -161,6 +175,8 @@ learn_record(struct run_knowledge *k, const struct exec_record *r)
 		return;
 	else if (r->event == XEV_ENDED && r->has_result)
 		learn_ended(k, &r->pkey, &r->result);
+	else if (r->event == XEV_LOST && !digest_is_zero(&r->object))
+		unlearn(k, &r->pkey);
 	else if (r->event == XEV_LOST && r->has_result)
 		charge(k, known_exec_of(k, &r->pkey), &r->result);
 	else if (r->event == XEV_STARTED && r->components.n > 0)

@@ -161,7 +161,7 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 
 	mpk_w_init(&w, out);
 	put_head(&w, h, 6 + (exec ? 2 : 1) + (started ? 4 : 0) + (components ? 1 : 0) + (ev->config != NULL ? 2 : 0) +
-	    (ev->result != NULL ? 1 : 0));
+	    (ev->result != NULL ? 1 : 0) + (ev->object != NULL ? 1 : 0));
 	put_str(&w, "event", event_names[event_of[ev->kind]]);
 	put_digest(&w, "node", &f->digest);
 	put_digest(&w, "lkey", f->has_lkey ? &f->lkey : NULL);
@@ -188,6 +188,8 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 		put_u64(&w, "try", ev->config->claim.try_);
 		put_u64(&w, "retry", ev->config->claim.retry);
 	}
+	if (ev->object != NULL)
+		put_digest(&w, "object", ev->object);
 	if (ev->result != NULL) {
 		mpk_key(&w, "result");
 		exec_result_mpk(ev->result, &w);
@@ -379,6 +381,7 @@ record_as_exec(const msgpack_object *o, struct exec_record *r)
 	(void)mpk_get_digest(o, "node", &r->node);
 	(void)mpk_get_digest(o, "lkey", &r->lkey);
 	(void)mpk_get_digest(o, "key", &r->pkey);
+	(void)mpk_get_digest(o, "object", &r->object);
 	(void)mpk_get_str(o, "ident", &r->ident, &r->ident_len);
 	(void)mpk_get_str(o, "image", &r->image, &r->image_len);
 	(void)mpk_get_str(o, "cmd", &r->cmd, &r->cmd_len);

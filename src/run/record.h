@@ -21,6 +21,7 @@ struct record_head {
 struct exec_record {
 	enum exec_event	 event;
 	struct digest	 node, lkey, pkey;
+	struct digest	 object;	/* lost: of the node's result, which is void; zero: none */
 	const char	*ident, *image, *cmd, *url, *pos;	/* NULL if absent; not NUL terminated: see the lengths */
 	size_t		 ident_len, image_len, cmd_len, url_len, pos_len;
 	uint32_t	 try_, retry;

@@ -77,8 +77,22 @@ object_open(const char *objects, const struct digest *d, int *out, uint64_t *siz
 	return NULL;
 }
 
+bool
+object_sealed(const struct stat *st)
+{
+	return st->st_mtim.tv_sec == OBJECT_MTIME && st->st_mtim.tv_nsec == 0;
+}
+
+static const struct timespec seal[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = OBJECT_MTIME } };
+
 struct err *
-object_stat(const char *objects, const struct digest *d, uint64_t *size)
+object_seal(int fd, const char *name)
+{
+	return futimens(fd, seal) == -1 ? err_errno(errno, "seal", "%s", name) : NULL;
+}
+
+struct err *
+object_stat(const char *objects, const struct digest *d, uint64_t *size, bool *sealed)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -89,6 +103,8 @@ object_stat(const char *objects, const struct digest *d, uint64_t *size)
 	if (!S_ISREG(st.st_mode))
 		return object_damaged(objects, d);
 	*size = (uint64_t)st.st_size;
+	if (sealed)
+		*sealed = object_sealed(&st);
 	return NULL;
 }
 
@@ -324,6 +340,8 @@ object_install(const char *objects, const char *path, const struct digest *d)
 	object_path(objects, d, dest, sizeof dest);
 	if (chmod(path, 0444) == -1)
 		return err_errno(errno, "chmod", "%s", path);
+	if (utimensat(AT_FDCWD, path, seal, AT_SYMLINK_NOFOLLOW) == -1)
+		return err_errno(errno, "seal", "%s", path);
 	crash_point("store-before-object-rename");
 	eno = rename_into(path, dest);
 	return eno ? err_errno(eno, "install", "%s", dest) : NULL;

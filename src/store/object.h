@@ -3,7 +3,7 @@
 #define WEIR_STORE_OBJECT_H
 
 #include <stdint.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/digest.h"
@@ -15,11 +15,20 @@
  *
  * Errors name the object and its path: `object sha256:…: missing (at PATH)`, NOT_EXIST, and
  * `object sha256:…: damaged (at PATH)`, INTEGRITY.
+ *
+ * The seal: an object's time of change is a fixed one, the same for all. Whoever writes to an object, by whatever of
+ * its names, breaks it, so that one look at what stat says tells whether the bytes may have changed since they were
+ * hashed. An object without it (written to, or copied here by other means) is read before it is used, and sealed
+ * again if it is whole. It also gives commands the same times of their inputs, always.
  */
+#define OBJECT_MTIME 1000000000
+bool object_sealed(const struct stat *);
+must_check struct err *object_seal(int fd, const char *name);
 
 /* Gives a descriptor; size may be NULL. NOT_EXIST if it is missing. Not verified. */
 must_check struct err *object_open(const char *objects, const struct digest *, int *fd, uint64_t *size);
-must_check struct err *object_stat(const char *objects, const struct digest *, uint64_t *size);
+/* sealed may be NULL; false: its bytes are in doubt. */
+must_check struct err *object_stat(const char *objects, const struct digest *, uint64_t *size, bool *sealed);
 struct err *object_damaged(const char *objects, const struct digest *);	/* gives the error */
 must_check struct err *object_verify(const char *objects, const struct digest *);	/* reads all of it */
 
@@ -33,7 +42,7 @@ must_check struct err *object_tmp(const char *objects, int *fd, char **path);
 /* Removes what writers that died left in OBJECTS/tmp, if nobody wrote to it for age seconds. Never fails. */
 void object_tmp_sweep(const char *objects, time_t age);
 /*
- * Renames a finished file of the same file system to its place and makes it read-only; digest and
+ * Renames a finished file of the same file system to its place, read-only and sealed; digest and
  * bytes are the caller's promise. One that is already there is replaced, which mends a damaged one.
  */
 must_check struct err *object_install(const char *objects, const char *path, const struct digest *);

@@ -20,34 +20,130 @@ struct repo_file {
 	char	   *objects;	/* owned */
 };
 
-/* ---- stat ---- */
+/* ---- stat: one look, and all of the bytes where the look leaves a doubt ---- */
 
 struct stat_call {
-	struct repo_file *r;	/* kept */
-	struct digest	  id;
+	struct op op;
+	enum {
+		STAT_LOOK,	/* not begun */
+		STAT_OPENING,	/* waits for stat_open_cb */
+		STAT_READ,	/* ask the source for a slice */
+		STAT_READING,	/* waits for stat_read_cb */
+		STAT_DONE,	/* file or err is set: tell the owner */
+	} state;
+	struct repo_file *r;		/* kept */
+	struct source	 *source;	/* owned, or NULL */
+	struct op	 *child;	/* owned: what is under way, or NULL */
+	struct file	  file;		/* result */
+	struct err	 *err;		/* result, ours until cb takes it */
 	repo_stat_cb	 *cb;
 	void		 *arg;
 };
 
 static void
-stat_run(void *data)
+stat_look(struct stat_call *c)
 {
-	struct stat_call c = *(struct stat_call *)data;
-	struct file file = { .id = c.id };
-	struct err *err;
+	bool sealed = true;
 
-	free(data);
-	err = object_stat(c.r->objects, &c.id, &file.size);
-	c.cb(err ? NULL : &file, err, c.arg);
+	c->err = object_stat(c->r->objects, &c->file.id, &c->file.size, &sealed);
+	c->state = c->err || sealed ? STAT_DONE : STAT_OPENING;
 }
+
+static void
+stat_open_cb(struct source *source, struct err *err, void *arg)
+{
+	struct stat_call *c = arg;
+
+	c->child = NULL;
+	c->source = source;
+	c->err = err;
+	c->state = err ? STAT_DONE : STAT_READ;
+	op_wake(&c->op);
+}
+
+/* It was whole all the same: sealed again, so that it is read only once. */
+static void
+stat_seal(struct stat_call *c)
+{
+	struct err *err;
+	int fd;
+
+	err = object_open(c->r->objects, &c->file.id, &fd, NULL);
+	if (!err) {
+		err = object_seal(fd, c->r->objects);
+		close(fd);
+	}
+	err_free(err);
+}
+
+static void
+stat_read_cb(unused_arg const void *data, size_t n, struct err *err, void *arg)
+{
+	struct stat_call *c = arg;
+
+	c->child = NULL;
+	c->err = err;
+	c->state = err || n == 0 ? STAT_DONE : STAT_READ;
+	if (!err && n == 0)
+		stat_seal(c);
+	op_wake(&c->op);
+}
+
+static void
+stat_finish(struct stat_call *c)
+{
+	repo_stat_cb *cb = c->cb;
+	void *arg = c->arg;
+	struct err *err = c->err;
+	struct file file = c->file;
+
+	c->err = NULL;
+	op_release(&c->op);
+	cb(err ? NULL : &file, err, arg);
+}
+
+static void
+stat_advance(struct op *op)
+{
+	struct stat_call *c = op_owner(op, struct stat_call, op);
+
+	if (c->state == STAT_LOOK) {
+		stat_look(c);
+		if (c->state == STAT_OPENING)
+			c->child = repo_get(&c->r->repo, &c->file.id, stat_open_cb, c);
+	} else if (c->state == STAT_READ) {
+		c->state = STAT_READING;
+		c->child = source_read(c->source, stat_read_cb, c);
+	}
+	if (c->state == STAT_DONE)
+		stat_finish(c);
+}
+
+static void
+stat_release(struct op *op)
+{
+	struct stat_call *c = op_owner(op, struct stat_call, op);
+
+	op_cancel(&c->child);
+	source_close(c->source);
+	err_free(c->err);
+	free(c);
+}
+
+static const struct op_type stat_type = { "repo-file-stat", stat_advance, stat_release };
 
 static struct op *
 repo_file_stat(struct repo *repo, const struct digest *d, repo_stat_cb *cb, void *arg)
 {
-	struct stat_call *c = xmalloc(sizeof *c);
+	struct stat_call *c = xcalloc(1, sizeof *c);
 
-	*c = (struct stat_call){ container_of(repo, struct repo_file, repo), *d, cb, arg };
-	return later_start(repo->loop, "repo-file-stat", stat_run, free, c);
+	c->r = container_of(repo, struct repo_file, repo);
+	c->file.id = *d;
+	c->cb = cb;
+	c->arg = arg;
+	op_init(&c->op, repo->loop, &stat_type);
+	op_wake(&c->op);
+	return &c->op;
 }
 
 /* ---- get: a source that checks ---- */

@@ -261,6 +261,7 @@ forget_some(struct world *w)
 }
 
 static unsigned nwell;
+static uint64_t healed;
 
 static void
 try_seed(uint64_t seed)
@@ -312,6 +313,15 @@ try_seed(uint64_t seed)
 	world_run(&w, random_graph(&w, seed));
 	compare(&w, want);
 
+	/* And with all of it, but a part of the objects: what is gone and needed comes back. */
+	while (fake_object_lose_nth(&w.fake, 3))
+		;
+	w.args.config.claim.run.b[1] = 4;
+	world_graph(&w);
+	world_run(&w, random_graph(&w, seed));
+	compare(&w, want);
+	healed += w.stats.healed;
+
 	value_unref(want);
 	naive_free(nv);
 	world_release(&w);
@@ -324,6 +334,7 @@ test_random(unused_arg void **state)
 		try_seed(seed);
 	/* Both kinds must be there, or the test says little. */
 	assert_in_range(nwell, 100, 250);
+	assert_true(healed > 100);
 }
 
 /* Torture. */
@@ -348,6 +359,7 @@ story_over(struct value *value, struct err *err, void *arg)
 	w->eval = NULL;
 	assert_true(!value != !err);
 	value_unref(value);
+	fake_quiet(&w->fake);		/* what trouble has left running goes on without us */
 	torture_done(t, err);
 }
 
@@ -360,6 +372,22 @@ story_setup(struct torture *t)
 	world_on(w, t->loop, "cpu=2,mem=8GiB");
 	w->fake.content = content;
 	w->fake.takes = 1;
+}
+
+/* Likewise with all of it in the cache, and most objects gone. */
+static void
+heal_setup(struct torture *t)
+{
+	struct world *w;
+
+	story_setup(t);
+	w = t->world;
+	world_run(w, story(w));
+	assert_ok(w->err);
+	while (fake_object_lose_nth(&w->fake, 1))
+		;
+	w->args.config.claim.run.b[1]++;
+	world_graph(w);
 }
 
 static void
@@ -406,12 +434,22 @@ test_torture(unused_arg void **state)
 	torture(&spec);
 }
 
+static void
+test_torture_of_healing(unused_arg void **state)
+{
+	static const struct torture_spec spec = { .name = "eval-heal", .setup = heal_setup, .make = story_make,
+		.cancel = story_cancel, .check = story_check, .teardown = story_teardown };
+
+	torture(&spec);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_torture),
+		cmocka_unit_test(test_torture_of_healing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

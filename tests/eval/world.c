@@ -25,7 +25,8 @@ note(const struct eval_event *ev, void *arg)
 		say(w, "hit", ev->node, ev->logical ? " logical" : " physical");
 		return;
 	case EV_LOST:
-		say(w, "lost", ev->node, "");
+		assert_true(!ev->object != !ev->result);
+		say(w, "lost", ev->node, ev->object ? "'s object" : "");
 		return;
 	case EV_INTERN:
 	case EV_ENDED:

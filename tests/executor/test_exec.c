@@ -8,6 +8,8 @@
 
 #include "tests/executor/keepertest.h"
 
+#include "store/object.h"
+
 /* test_exec: what an exec does and what is promised to its command, on a real keeper. */
 
 static void
@@ -447,9 +449,11 @@ test_inputs(void **state unused_arg)
 	struct spec s = { .cmd = "cat %s > %s", .holes = { ARG(0, 1), OUT(0) }, .nholes = 2, .inputs = { { .path = "0/0", .file = gone } },
 		.ninputs = 1, .outputs = { { "out", false } }, .noutputs = 1 };
 	run(&w, &s, &g);
-	want = xasprintf("object %s of input 0/0 is not in the repository", hex);
+	want = xasprintf("object %s of input 0/0 is missing or damaged", hex);
 	assert_failed(&g, ATTEMPT_LOST, want);
 	assert_true(err_is(g.result.err, ERR_NOT_EXIST));
+	assert_int_equal(fileset_nmap(g.result.missing), 1);
+	assert_true(digest_equal(&fileset_find(g.result.missing, "0/0")->file.id, &gone.id));
 	free(want);
 	drop(&g);
 
@@ -488,6 +492,112 @@ test_inputs(void **state unused_arg)
 	assert_failed(&g, ATTEMPT_LOST, want);
 	assert_true(err_is(g.result.err, ERR_TEMPORARY));
 	free(want);
+	free(text);
+	drop(&g);
+	world_close(&w);
+}
+
+static void
+flip(struct world *w, const struct file *f)
+{
+	char path[4096], c;
+	int fd;
+
+	object_path(w->root.objects, &f->id, path, sizeof path);
+	assert_int_equal(chmod(path, 0600), 0);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pread(fd, &c, 1, 0), 1);
+	c ^= 1;
+	assert_int_equal(pwrite(fd, &c, 1, 0), 1);
+	close(fd);
+}
+
+/* Objects that somebody has written to, or that are gone: all of them are told at once, and what has an origin comes back. */
+static void
+test_damage(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+	struct file f[3], local;
+	char path[4096], *want, hex[DIGEST_STR + 1], *origin;
+	struct stat st;
+
+	world_open(&w, NULL);
+	object_put(&w, "whole", &f[0]);
+	object_put(&w, "flipped", &f[1]);
+	object_put(&w, "gone", &f[2]);
+	struct spec s = { .cmd = "cat %s %s %s > %s", .holes = { ARG(0, 1), ARG(1, 1), ARG(2, 1), OUT(0) }, .nholes = 4,
+		.inputs = { { .path = "0/0", .file = f[0] }, { .path = "1/0", .file = f[1] }, { .path = "2/0", .file = f[2] } },
+		.ninputs = 3, .outputs = { { "out", false } }, .noutputs = 1 };
+	flip(&w, &f[1]);
+	object_path(w.root.objects, &f[2].id, path, sizeof path);
+	assert_int_equal(unlink(path), 0);
+	run(&w, &s, &g);
+	digest_str(&f[1].id, hex);
+	want = xasprintf("2 objects of inputs are missing or damaged, the first %s of input 1/0", hex);
+	assert_failed(&g, ATTEMPT_LOST, want);
+	free(want);
+	assert_int_equal(fileset_nmap(g.result.missing), 2);
+	assert_non_null(fileset_find(g.result.missing, "1/0"));
+	assert_non_null(fileset_find(g.result.missing, "2/0"));
+	drop(&g);
+	object_path(w.root.objects, &f[1].id, path, sizeof path);
+	assert_int_equal(access(path, F_OK), -1);
+
+	/* Written to and whole all the same: read once, and sealed again. */
+	flip(&w, &f[0]);
+	flip(&w, &f[0]);
+	s.ninputs = 1;
+	s.cmd = "cat %s > %s";
+	s.holes[1] = (struct exec_hole)OUT(0);
+	s.nholes = 2;
+	s.key = (struct digest){ { 0 } };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	assert_true(digest_equal(&output_file(&g, 0, ".")->id, &f[0].id));
+	object_path(w.root.objects, &f[0].id, path, sizeof path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(object_sealed(&st));
+	drop(&g);
+
+	/* A damaged one that came from a local file comes from there again; and so does one that is gone. */
+	origin = xasprintf("%s/local", w.dir);
+	write_file(origin, "local", 5);
+	object_put(&w, "local", &local);
+	s.inputs[0].file = local;
+	s.inputs[0].origin = origin;
+	for (int i = 0; i < 2; i++) {
+		object_path(w.root.objects, &local.id, path, sizeof path);
+		if (i == 0)
+			flip(&w, &local);
+		else
+			assert_int_equal(unlink(path), 0);
+		s.key = (struct digest){ { 0 } };
+		run(&w, &s, &g);
+		assert_failed(&g, ATTEMPT_OK, "");
+		assert_true(digest_equal(&output_file(&g, 0, ".")->id, &local.id));
+		drop(&g);
+	}
+	free(origin);
+	world_close(&w);
+}
+
+/* Commands see the same times of their inputs always. */
+static void
+test_times(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+	struct file f;
+	char *text;
+
+	world_open(&w, NULL);
+	object_put(&w, "text", &f);
+	struct spec s = { .cmd = "stat -c %%Y %s > %s", .holes = { ARG(0, 1), OUT(0) }, .nholes = 2,
+		.inputs = { { .path = "0/0", .file = f } }, .ninputs = 1, .outputs = { { "out", false } }, .noutputs = 1 };
+	run(&w, &s, &g);
+	text = object_text(&w, &output_file(&g, 0, ".")->id);
+	assert_string_equal(text, "1000000000\n");
 	free(text);
 	drop(&g);
 	world_close(&w);
@@ -637,6 +747,8 @@ main(void)
 		cmocka_unit_test(test_image),
 		cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_inputs),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_logs),
 	};

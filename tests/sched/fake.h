@@ -44,11 +44,19 @@ struct fake {
 	TAILQ_HEAD(, fake_attempt) attempts;
 	TAILQ_HEAD(, fake_want) wants;
 	struct fake_entry *entries;
+	struct fake_object *objects;	/* in the repository: outputs of what ended well, and what was put */
 };
 void fake_init(struct fake *, struct loop *, const char *resources);
 void fake_release(struct fake *);
 void fake_quiet(struct fake *);		/* attempts live outside of the loop: their timers do not count */
 void fake_room(struct fake *);		/* an alloc may have become possible: look again */
+
+/* The repository. An exec whose inputs are not there is lost, unless they come from an origin. */
+void fake_object_add(struct fake *, const struct file *);
+void fake_object_lose(struct fake *, const struct digest *);
+/* Loses one of those whose seventh byte is a multiple of n; false: there is none. */
+bool fake_object_lose_nth(struct fake *, unsigned n);
+bool fake_object_has(const struct fake *, const struct digest *);
 
 /* For assertions on the assoc. */
 bool fake_assoc_has(const struct fake *, const struct digest *);

@@ -21,6 +21,8 @@ struct fake_attempt {
 	char		  *ident;
 	struct timer	   end;
 	bool		   over;
+	bool		   whole;	/* scratch */
+	bool		   stores;	/* its files are in the repository when it has ended */
 	struct exec_result result;
 	TAILQ_HEAD(, fake_wait) waits;
 	TAILQ_ENTRY(fake_attempt) link;
@@ -49,9 +51,19 @@ attempt_over(struct fake_attempt *a)
 }
 
 static void
+keep_object(unused_arg const char *path, const struct file *file, void *arg)
+{
+	fake_object_add(arg, file);
+}
+
+static void
 attempt_end(void *arg)
 {
-	attempt_over(arg);
+	struct fake_attempt *a = arg;
+
+	if (a->stores && a->result.state == ATTEMPT_OK && a->result.fileset)
+		fileset_each(a->result.fileset, keep_object, a->fake);
+	attempt_over(a);
 }
 
 static void
@@ -185,6 +197,39 @@ intern_result(struct fake *f, const struct exec_config *c, struct exec_result *r
 	r->fileset = fileset_builder_finish(b);
 }
 
+static bool
+inputs_missing(struct fake *f, const struct exec_config *c, struct exec_result *r)
+{
+	struct fileset_builder *b = fileset_builder_new();
+
+	for (size_t i = 0; i < c->ninputs; i++) {
+		const struct exec_input *in = &c->inputs[i];
+
+		if (!in->dir && !in->origin && !fake_object_has(f, &in->file.id))
+			fileset_builder_add(b, in->path, &in->file);
+	}
+	r->missing = fileset_builder_finish(b);
+	if (fileset_nmap(r->missing) > 0)
+		return true;
+	fileset_unref(r->missing);
+	r->missing = NULL;
+	return false;
+}
+
+static void
+command_result(struct fake *f, const struct exec_config *c, struct exec_result *r, int64_t *ns)
+{
+	if (inputs_missing(f, c, r)) {
+		r->state = ATTEMPT_LOST;
+		r->err = err_msg(ERR_NOT_EXIST, "objects are missing");
+		*ns = 1;
+		return;
+	}
+	default_result(c, r);
+	if (f->run)
+		f->run(f, c, r, ns, f->arg);
+}
+
 static struct fake_attempt *
 attempt_new(struct fake *f, const struct exec_config *c)
 {
@@ -199,18 +244,37 @@ attempt_new(struct fake *f, const struct exec_config *c)
 	timer_init(&a->end, f->loop, "fake_exec", attempt_end, a);
 	TAILQ_INSERT_TAIL(&f->attempts, a, link);
 	a->result.attempt = 1;
+	a->stores = c->type == EXEC_COMMAND || c->install;
 	if (c->type == EXEC_INTERN)
 		intern_result(f, c, &a->result);
-	else
-		default_result(c, &a->result);
-	if (f->run)
+	if (c->type == EXEC_INTERN && f->run)
 		f->run(f, c, &a->result, &ns, f->arg);
+	if (c->type == EXEC_COMMAND)
+		command_result(f, c, &a->result, &ns);
 	resources_copy(&a->result.usage.admitted, &c->resources);
 	f->nstarted++;
 	if (++f->nrunning > f->max_running)
 		f->max_running = f->nrunning;
 	timer_set(&a->end, ns > 0 ? ns : 1);
 	return a;
+}
+
+static void
+look_for_object(unused_arg const char *path, const struct file *file, void *arg)
+{
+	struct fake_attempt *a = arg;
+
+	a->whole = a->whole && fake_object_has(a->fake, &file->id);
+}
+
+/* A success whose objects are gone is no answer. */
+static bool
+attempt_whole(struct fake_attempt *a)
+{
+	a->whole = true;
+	if (a->over && a->result.fileset)
+		fileset_each(a->result.fileset, look_for_object, a);
+	return a->whole;
 }
 
 /* As the executor's promise says. */
@@ -226,7 +290,7 @@ attempt_find(struct fake *f, const struct exec_config *c)
 		    a->claim.retry == c->claim.retry;
 
 		if (c->type == EXEC_COMMAND && digest_equal(&a->key, &c->key) &&
-		    (ours ? alive || ok || failed : c->claim.join && (alive || ok)))
+		    (ours ? alive || ok || failed : c->claim.join && (alive || ok)) && attempt_whole(a))
 			return a;
 	}
 	return NULL;

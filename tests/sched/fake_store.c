@@ -11,6 +11,10 @@ struct fake_entry {
 	struct buf     value;
 	UT_hash_handle hh;
 };
+struct fake_object {
+	struct file    file;
+	UT_hash_handle hh;
+};
 struct call {
 	struct fake  *fake;
 	struct digest key;
@@ -50,6 +54,14 @@ get_run(void *data)
 }
 
 static void
+entry_drop(struct fake *f, struct fake_entry *e)
+{
+	HASH_DEL(f->entries, e);
+	buf_release(&e->value);
+	free(e);
+}
+
+static void
 put_run(void *data)
 {
 	struct call *c = data;
@@ -64,6 +76,8 @@ put_run(void *data)
 		}
 		buf_clear(&e->value);
 		buf_add(&e->value, c->value.p, c->value.len);
+		if (c->value.len == 0)
+			entry_drop(c->fake, e);
 	}
 	c->done(c->err, c->arg);
 	c->err = NULL;
@@ -154,11 +168,101 @@ repo_put_start(struct repo *r, struct source *src, const struct digest *want, re
 
 	source_close(src);
 	f->nrepo_put++;
+	fake_object_add(f, &(struct file){ *want, 1 });
 	*s = (struct stored){ { *want, 1 }, fake_fault(f, "repo put"), cb, arg };
 	return later_start(f->loop, "fake_repo_put", stored_run, stored_drop, s);
 }
 
-static const struct repo_ops repo_ops = { .put = repo_put_start };
+struct looked {
+	struct file   file;
+	struct err   *err;
+	repo_stat_cb *cb;
+	void	     *arg;
+};
+
+static void
+looked_run(void *data)
+{
+	struct looked l = *(struct looked *)data;
+
+	free(data);
+	l.cb(l.err ? NULL : &l.file, l.err, l.arg);
+}
+
+static void
+looked_drop(void *data)
+{
+	struct looked *l = data;
+
+	err_free(l->err);
+	free(l);
+}
+
+static struct op *
+repo_stat_start(struct repo *r, const struct digest *id, repo_stat_cb *cb, void *arg)
+{
+	struct fake *f = container_of(r, struct fake, repo);
+	struct looked *l = xcalloc(1, sizeof *l);
+	struct fake_object *o;
+
+	*l = (struct looked){ { *id, 0 }, fake_fault(f, "repo stat"), cb, arg };
+	HASH_FIND(hh, f->objects, id, sizeof *id, o);
+	if (o)
+		l->file = o->file;
+	else if (!l->err)
+		l->err = err_new(ERR_NOT_EXIST, "object", NULL);
+	return later_start(f->loop, "fake_repo_stat", looked_run, looked_drop, l);
+}
+
+static const struct repo_ops repo_ops = { .stat = repo_stat_start, .put = repo_put_start };
+
+void
+fake_object_add(struct fake *f, const struct file *file)
+{
+	struct fake_object *o;
+
+	HASH_FIND(hh, f->objects, &file->id, sizeof file->id, o);
+	if (o)
+		return;
+	o = xcalloc(1, sizeof *o);
+	o->file = *file;
+	HASH_ADD(hh, f->objects, file.id, sizeof o->file.id, o);
+}
+
+void
+fake_object_lose(struct fake *f, const struct digest *id)
+{
+	struct fake_object *o;
+
+	HASH_FIND(hh, f->objects, id, sizeof *id, o);
+	assert_non_null(o);
+	HASH_DEL(f->objects, o);
+	free(o);
+}
+
+bool
+fake_object_lose_nth(struct fake *f, unsigned n)
+{
+	struct fake_object *o, *tmp;
+
+	HASH_ITER(hh, f->objects, o, tmp) {
+		if (o->file.id.b[7] % n == 0) {
+			HASH_DEL(f->objects, o);
+			free(o);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+fake_object_has(const struct fake *f, const struct digest *id)
+{
+	struct fake_object *o;
+
+	HASH_FIND(hh, f->objects, id, sizeof *id, o);
+	return o != NULL;
+}
 
 void
 fake_store_init(struct fake *f)
@@ -196,15 +300,19 @@ fake_assoc_drop(struct fake *f, unsigned n)
 	HASH_ITER(hh, f->entries, e, tmp) {
 		if (e->key.b[7] % n != 0)
 			continue;
-		HASH_DEL(f->entries, e);
-		buf_release(&e->value);
-		free(e);
+		entry_drop(f, e);
 	}
 }
 
 void
 fake_store_release(struct fake *f)
 {
+	struct fake_object *o, *tmp;
+
+	HASH_ITER(hh, f->objects, o, tmp) {
+		HASH_DEL(f->objects, o);
+		free(o);
+	}
 	fake_assoc_clear(f);
 }
 

@@ -83,7 +83,7 @@ test_put(void **state unused_arg)
 	object_path(objects, &d, path, sizeof path);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0444);
-	assert_ok(object_stat(objects, &d, &size));
+	assert_ok(object_stat(objects, &d, &size, NULL));
 	assert_int_equal(size, 5);
 	assert_ok(object_verify(objects, &d));
 	put("hello", &d);
@@ -100,7 +100,7 @@ test_missing(void **state unused_arg)
 
 	sha256_of("never put", 9, &d);
 	want = error_of(&d, "missing");
-	assert_err(object_stat(objects, &d, &size), want);
+	assert_err(object_stat(objects, &d, &size, NULL), want);
 	assert_err(object_open(objects, &d, &fd, NULL), want);
 	assert_err(object_verify(objects, &d), want);
 	assert_err(object_copy_path(objects, &d, dest, 0644), want);
@@ -147,7 +147,7 @@ test_not_a_file(void **state unused_arg)
 	unlink(path);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
 	want = error_of(&d, "damaged");
-	assert_err(object_stat(objects, &d, &size), want);
+	assert_err(object_stat(objects, &d, &size, NULL), want);
 	free(want);
 }
 

@@ -57,6 +57,7 @@ test_texts(void **state unused_arg)
 	char path[4096], name[DIGEST_STR + 1], *want;
 	struct buf got = BUF_INIT;
 	struct digest d;
+	struct stat st;
 	struct file f;
 
 	assert_ok(sync_put(r, "text", 4, NULL, &f));
@@ -65,6 +66,11 @@ test_texts(void **state unused_arg)
 	flip_bit(r, &f.id, NULL);
 	want = xasprintf("object %s: damaged (at %s)", name, path);
 	assert_err(sync_get(r, &f.id, &got), want);
+	assert_err(sync_stat(r, &f.id, NULL), want);	/* written to: so it was read */
+	flip_bit(r, &f.id, NULL);
+	assert_ok(sync_stat(r, &f.id, &f));
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(object_sealed(&st));
 	free(want);
 	unlink(path);
 	want = xasprintf("object %s: missing (at %s)", name, path);
@@ -245,6 +251,39 @@ test_torture(void **state unused_arg)
 	});
 }
 
+/* A look at an object that was written to, and is whole: it has to be read. */
+static void
+torture_doubt_setup(struct torture *tt)
+{
+	struct world *w;
+	struct file f;
+
+	torture_setup(tt);
+	w = tt->world;
+	assert_ok(sync_put(w->repo, "text", 4, NULL, &f));
+	flip_bit(w->repo, &f.id, NULL);
+	flip_bit(w->repo, &f.id, NULL);
+}
+
+static void
+torture_make_stat(struct torture *tt)
+{
+	struct world *w = tt->world;
+	struct digest d;
+
+	sha256_of("text", 4, &d);
+	w->op = repo_stat(w->repo, &d, torture_put_cb, tt);
+}
+
+static void
+test_torture_stat(void **state unused_arg)
+{
+	torture(&(struct torture_spec){
+		.name = "repo-file-stat", .setup = torture_doubt_setup, .make = torture_make_stat,
+		.cancel = torture_cancel_put, .check = torture_check, .teardown = torture_teardown,
+	});
+}
+
 int
 main(void)
 {
@@ -253,6 +292,7 @@ main(void)
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_torture),
+		cmocka_unit_test(test_torture_stat),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
