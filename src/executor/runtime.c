@@ -139,8 +139,8 @@ isolate(struct runtime *r)
 }
 
 /*
- * Without isolation a slot's place is moved to work/<key>/ for an exec and back after it. Its lock is held by the worker
- * for as long as it lives, and inherited by commands: one that can be locked belongs to nobody any more.
+ * Without isolation a slot's place is moved to work/<key>/ for an exec and back after it. Its lock is held by the
+ * worker for as long as it lives, and inherited by commands: one that can be locked belongs to nobody any more.
  */
 static struct err *
 place_open(struct runtime *r)

@@ -368,6 +368,28 @@ sync_object(const char *objects, const struct digest *d)
 	return err;
 }
 
+/* Syncs the object if it is there and whole; false if it must be made, or made again. */
+static bool
+object_sync_same(const char *objects, size_t n, const struct digest *d)
+{
+	struct digest got;
+	struct err *err;
+	uint64_t size;
+	bool same;
+	int fd;
+
+	err = object_open(objects, d, &fd, &size);
+	if (err) {
+		err_free(err);
+		return false;
+	}
+	err = size == n ? sha256_fd(fd, "object", &got, NULL) : object_damaged(objects, d);
+	same = !err && digest_equal(&got, d) && fsync(fd) == 0;
+	err_free(err);
+	close(fd);
+	return same;
+}
+
 struct err *
 object_put_bytes(const char *objects, const void *p, size_t n, bool sync, struct digest *out)
 {
@@ -377,6 +399,10 @@ object_put_bytes(const char *objects, const void *p, size_t n, bool sync, struct
 	int fd;
 
 	sha256_of(p, n, &d);
+	*out = d;
+	/* Nothing new on the disk, nothing to wait for: syncing what is durable already costs little. */
+	if (sync && object_sync_same(objects, n, &d))
+		return sync_object(objects, &d);
 	err = object_tmp(objects, &fd, &tmp);
 	if (err)
 		return err;
@@ -391,8 +417,6 @@ object_put_bytes(const char *objects, const void *p, size_t n, bool sync, struct
 	else if (sync)
 		err = sync_object(objects, &d);
 	free(tmp);
-	if (!err)
-		*out = d;
 	return err;
 }
 

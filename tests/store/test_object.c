@@ -90,6 +90,29 @@ test_put(void **state unused_arg)
 	assert_tmp_empty();
 }
 
+/* What is there and whole stays, and nothing is written; what is damaged is replaced, whatever its size. */
+static void
+test_put_again(void **state unused_arg)
+{
+	struct stat before, after;
+	struct digest d;
+	char path[4096];
+
+	put("whole..", &d);
+	object_path(objects, &d, path, sizeof path);
+	assert_int_equal(stat(path, &before), 0);
+	put("whole..", &d);
+	assert_int_equal(stat(path, &after), 0);
+	assert_true(before.st_ino == after.st_ino);
+	overwrite_file(path, "damaged");
+	put("whole..", &d);
+	assert_ok(object_verify(objects, &d));
+	overwrite_file(path, "short");
+	put("whole..", &d);
+	assert_ok(object_verify(objects, &d));
+	assert_tmp_empty();
+}
+
 static void
 test_missing(void **state unused_arg)
 {
@@ -263,6 +286,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_put, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_put_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_a_file, setup, teardown),
