@@ -33,7 +33,9 @@ struct writer {
 	int	    dirfd;
 	int	    fd;			/* the segment, or -1 */
 	unsigned    segment;		/* its number */
-	off_t	    durable;		/* how much of it is */
+	off_t	    written, durable;	/* how much of it is */
+	bool	    named;		/* the names of the segment, and of the folders above it, are durable */
+	bool	    folders;		/* those above are */
 	bool	    header;		/* the next record is the segment's header */
 	uint64_t    count;		/* durable records */
 	struct buf  in;			/* read, not yet written */
@@ -160,9 +162,22 @@ writer_open_segment(struct writer *w)
 		if (errno != EEXIST)
 			writer_fail(w, errno, JOURNAL_STEP_CREATE);
 	}
-	w->durable = 0;
+	w->written = w->durable = 0;
 	w->header = true;
+	w->named = false;
+}
+
+static void
+writer_sync_names(struct writer *w)
+{
+	if (w->named)
+		return;
 	writer_sync_dir(w, ".");
+	if (!w->folders) {
+		writer_sync_dir(w, "..");
+		writer_sync_dir(w, "../..");
+	}
+	w->named = w->folders = true;
 }
 
 static void
@@ -181,7 +196,7 @@ writer_write(struct writer *w, const char *p, size_t len)
 	}
 }
 
-/* Makes whole records durable, n of which count. */
+/* Makes whole records durable, n of which count. A header alone promises nothing: it can wait for the first of them. */
 static void
 writer_commit(struct writer *w, const char *p, size_t len, uint64_t n)
 {
@@ -190,11 +205,15 @@ writer_commit(struct writer *w, const char *p, size_t len, uint64_t n)
 	if (w->fd == -1)
 		writer_fail(w, EPROTO, JOURNAL_STEP_READ);
 	writer_write(w, p, len);
+	w->written += (off_t)len;
+	if (n == 0)
+		return;
+	writer_sync_names(w);
 	crash_point("journal-before-sync");
 	if (fdatasync(w->fd) == -1)
 		writer_fail(w, errno, JOURNAL_STEP_SYNC);
 	crash_point("journal-after-sync");
-	w->durable += (off_t)len;
+	w->durable = w->written;
 	w->count += n;
 }
 
@@ -290,12 +309,13 @@ main(int argc, char **argv)
 	if (chdir("/") == -1)
 		writer_fail(&w, errno, JOURNAL_STEP_LOCK);
 	w.segment = writer_next_number(&w) - 1;
-	writer_sync_dir(&w, "..");
-	writer_sync_dir(&w, "../..");
 	do {
 		more = writer_read(&w);
 		if (writer_batch(&w))
 			writer_answer(&w, 0, JOURNAL_STEP_SYNC, "");
+		/* While the controller makes its first record. */
+		if (more && w.fd != -1)
+			writer_sync_names(&w);
 	} while (more);
 	writer_exit(&w, 0);
 }
