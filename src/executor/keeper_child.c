@@ -171,9 +171,14 @@ keeper_reap(struct keeper *k)
 		c = child_of(k, pid);
 		if (c == NULL)
 			continue;	/* what a dead worker's exec has left */
-		log_info("%s %d died (%s %d)", names[c->kind], (int)pid, WIFSIGNALED(status) ? "signal" : "status",
-		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		c->retry = host_mono() - c->born < CHILD_PAUSE ? host_mono() + CHILD_PAUSE : 0;
+		c->retry = 0;
+		if (status != 0) {	/* else it has made room for another */
+			log_info("%s %d died (%s %d)", names[c->kind], (int)pid,
+			    WIFSIGNALED(status) ? "signal" : "status",
+			    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+			if (host_mono() - c->born < CHILD_PAUSE)
+				c->retry = host_mono() + CHILD_PAUSE;
+		}
 		c->pid = 0;
 		c->draining = c->kind == CHILD_SLOT;
 		if (c->kind != CHILD_DB && ledger_held(k->env.ledger, child_hand(k, c), &held))

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -133,6 +134,12 @@ isolate(struct runtime *r)
 		umount2(RUNTIME_SEEN "/arg", MNT_DETACH);
 		umount2(RUNTIME_SEEN, MNT_DETACH);
 		return "this host does not allow bind mounts";
+	}
+	r->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (r->mounts < 0) {
+		umount2(RUNTIME_SEEN "/arg", MNT_DETACH);
+		umount2(RUNTIME_SEEN, MNT_DETACH);
+		return "/proc/self/mountinfo cannot be read";
 	}
 	r->isolated = true;
 	return NULL;
@@ -539,4 +546,15 @@ runtime_wait(struct runtime *r, struct runtime_command *c)
 	}
 	c->oom = cgroup_kills(&r->cgroup) > c->kills;
 	crash_point("keeper-after-exit");
+}
+
+bool
+runtime_remounted(struct runtime *r)
+{
+	struct pollfd p = { .fd = r->mounts, .events = POLLPRI };
+
+	/* The kernel tells of each change once. */
+	if (r->isolated && !r->remounted)
+		r->remounted = poll(&p, 1, 0) != 0;
+	return r->remounted;
 }

@@ -9,7 +9,8 @@
  * The process runtime: one slot's place on this host, in which one command runs at a time. Each slot
  * has a directory keeper/slots/N with arg/, return/ and tmp/ for whatever runs there. With isolation it is
  * bound at /tmp/.weir in the worker's own mount namespace, arg/ read-only, once for all its execs: so
- * an exec mounts nothing. Without isolation it is moved, for the exec, to a path made from the key alone.
+ * an exec mounts nothing. A worker whose mounts a command has changed takes no other: it ends. Without
+ * isolation the directory is moved, for the exec, to a path made from the key alone.
  */
 #define RUNTIME_SEEN "/tmp/.weir"
 
@@ -22,6 +23,8 @@ struct runtime {
 	char	*keeper;	/* absolute path of keeper/. owned */
 	const char *bash;
 	int	 null;		/* /dev/null */
+	int	 mounts;	/* isolated: /proc/self/mountinfo, which says when it changes */
+	bool	 remounted;	/* it has */
 	struct cgroup cgroup;
 };
 /* Once per worker. Never fails for want of isolation; *why (static text) says what is missing, or NULL. */
@@ -47,5 +50,7 @@ struct runtime_command {
 must_check struct err *runtime_spawn(struct runtime *, struct runtime_command *);
 /* Returns when the command is over and every process of its tree is gone. */
 void runtime_wait(struct runtime *, struct runtime_command *);
+/* Are the binds not what they were? What the command saw read-only it may have written to; and another must not see it. */
+bool runtime_remounted(struct runtime *);
 
 #endif

@@ -38,7 +38,7 @@ struct slot {
 	bool		   told;	/* taken was reported */
 	int64_t		   waits;	/* for its resources since then, monotonic */
 	int64_t		   spawned;	/* monotonic */
-	struct stage_mark *marks;	/* without isolation */
+	struct stage_mark *marks;	/* of its inputs */
 	struct exec_result result;
 };
 
@@ -129,7 +129,10 @@ slot_judge(struct slot *s, const struct runtime_command *cmd, enum ledger_kill w
 		slot_lost(s, kill_error(why));
 	else if (cmd->status != 0)
 		slot_failed(s, status_error(cmd->status));
-	if (s->marks != NULL && (err = stage_check(s->env->objects, s->rt.work, c, s->marks)) != NULL)
+	/* Nothing but the mounts keeps a command from its inputs. */
+	if (!s->rt.isolated || runtime_remounted(&s->rt))
+		err = stage_check(s->env->objects, s->rt.work, c, s->marks);
+	if (err != NULL)
 		slot_failed(s, err);
 	return s->result.err == NULL;
 }
@@ -225,7 +228,7 @@ slot_attempt(struct slot *s)
 	struct err *err;
 
 	err = runtime_prepare(&s->rt, &c->key);
-	if (err == NULL && !s->rt.isolated)
+	if (err == NULL)
 		s->marks = xcalloc(c->ninputs + 1, sizeof *s->marks);
 	if (err == NULL)
 		err = stage_inputs(s->env->objects, s->rt.work, c, s->marks, &s->result.missing);
@@ -278,7 +281,9 @@ slot_finish(struct slot *s)
 	keeper_report_over(s->env, subs, n, &s->req.config.key, &s->result, fd);
 	if (fd >= 0)
 		close(fd);
-	runtime_clear(&s->rt);
+	/* Below what it mounted are files of others: a worker without those mounts clears this. */
+	if (!runtime_remounted(&s->rt))
+		runtime_clear(&s->rt);
 }
 
 static void
@@ -464,5 +469,9 @@ slot_main(const struct keeper_env *env, unsigned n)
 			close(passed);
 		if (message.len > 0)
 			slot_take(&s, &message);
+		if (runtime_remounted(&s.rt)) {
+			log_info("slot %u: the mounts have changed", n);
+			_exit(0);	/* another begins with what this host has */
+		}
 	}
 }

@@ -52,7 +52,8 @@ tree_clear_at(int dir, const char *name, int depth)
 static void
 tree_remove_at(int dir, const char *name, int depth)
 {
-	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+	/* Busy: something is mounted there, and what it holds is not ours. */
+	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT || errno == EBUSY)
 		return;
 	if (errno == ENOTDIR) {
 		unlinkat(dir, name, 0);

@@ -296,6 +296,78 @@ test_input_write(void **state unused_arg)
 	check_input_write(true, "the command changed its input 0/0");
 }
 
+/* A command that may mount: what it changes is not there for the next one, and inputs that it reached are looked at. */
+static void
+test_mounts(void **state unused_arg)
+{
+	struct keeper_options o = { .slots = 1 };
+	struct world w;
+	struct running g;
+	struct file in;
+	char path[4096], *bytes;
+
+	world_open(&w, &o);
+	object_put(&w, "precious", &in);
+	struct spec probe = { .cmd = "mkdir m && mount -t tmpfs none m" };
+	run(&w, &probe, &g);
+	if (!g.result.isolated || g.result.state != ATTEMPT_OK) {
+		drop(&g);
+		world_close(&w);
+		skip();
+	}
+	drop(&g);
+	object_path(w.root.objects, &in.id, path, sizeof path);
+	struct spec next = { .cmd = "grep -c /tmp/.weir /proc/self/mountinfo > %s; ! echo x 2>&- >> %s", .nholes = 2,
+		.holes = { OUT(0), ARG(0, 1) }, .outputs = { { "out", false } }, .noutputs = 1,
+		.inputs = { { .path = "0/0", .file = in } }, .ninputs = 1 };
+	static const char *const leaves[] = {
+		"mount -t tmpfs none /tmp/.weir/tmp; : %s %s",
+		"mount -o remount,rw,bind /tmp/.weir/arg; : %s %s",
+		"umount /tmp/.weir/arg; : %s %s",
+	};
+	for (size_t i = 0; i < nitems(leaves); i++) {
+		struct spec s = next;
+
+		s.cmd = leaves[i];
+		s.noutputs = 0;
+		s.holes[0] = s.holes[1];
+		run(&w, &s, &g);
+		assert_failed(&g, ATTEMPT_OK, "");
+		drop(&g);
+		run(&w, &next, &g);
+		assert_failed(&g, ATTEMPT_OK, "");
+		bytes = object_text(&w, &output_file(&g, 0, ".")->id);
+		assert_string_equal(bytes, "2\n");
+		free(bytes);
+		drop(&g);
+		next.key = (struct digest){ { 0 } };
+	}
+	/* What is below a mount is not cleared away. */
+	struct spec bound = { .nholes = 1, .holes = { ARG(0, 1) },
+		.inputs = { { .path = "0/0", .file = in } }, .ninputs = 1 };
+	char *keep = xasprintf("%s/keep", w.dir), *kept = xasprintf("%s/keep/file", w.dir), *cmd;
+	cmd = xasprintf("mkdir -p %s b; : > %s; mount --bind %s b; : %%s", keep, kept, keep);
+	bound.cmd = cmd;
+	run(&w, &bound, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	run(&w, &probe, &g);
+	drop(&g);
+	assert_int_equal(access(kept, F_OK), 0);
+	free(cmd);
+	free(keep);
+	free(kept);
+	struct spec writes = next;
+	writes.cmd = "umount /tmp/.weir/arg; echo worthless > %s; : %s";
+	writes.holes[0] = writes.holes[1];
+	writes.noutputs = 0;
+	run(&w, &writes, &g);
+	assert_failed(&g, ATTEMPT_FAILED, "the command changed its input 0/0");
+	drop(&g);
+	assert_int_equal(access(path, F_OK), -1);
+	world_close(&w);
+}
+
 /* Without isolation the paths come from the key alone. */
 static void
 test_no_isolation(void **state unused_arg)
@@ -740,6 +812,7 @@ main(void)
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_input_write),
+		cmocka_unit_test(test_mounts),
 		cmocka_unit_test(test_no_isolation),
 		cmocka_unit_test(test_rude),
 		cmocka_unit_test(test_memory),
