@@ -66,7 +66,7 @@ add_row(struct table *t, const struct run_entry *e)
 	duration_text(duration_of(e), &b);
 	table_add(t, buf_str(&b));
 	buf_clear(&b);
-	buf_addf(&b, "%llu", (unsigned long long)e->execs_started);
+	buf_addf(&b, "%llu", (unsigned long long)e->execs);
 	table_add(t, buf_str(&b));
 	buf_clear(&b);
 	buf_addf(&b, "%llu", (unsigned long long)e->hits);
@@ -111,6 +111,7 @@ row_json(const struct run_entry *e)
 	json_object_set_new(j, "created", e->state.Created == 0 ? json_null() : json_time(e->state.Created));
 	json_object_set_new(j, "completion", e->state.Completion == 0 ? json_null() : json_time(e->state.Completion));
 	json_object_set_new(j, "duration", json_real((double)duration_of(e) / 1e9));
+	json_object_set_new(j, "execs", json_integer((json_int_t)e->execs));
 	json_object_set_new(j, "started", json_integer((json_int_t)e->execs_started));
 	json_object_set_new(j, "ended", json_integer((json_int_t)e->execs_ended));
 	json_object_set_new(j, "failed", json_integer((json_int_t)e->execs_failed));
@@ -142,6 +143,7 @@ run(struct cmd_env *env, int argc unused_arg, char **argv unused_arg)
 
 	if (err != NULL)
 		return exit_with(STAGE_OTHER, err);
+	rundb_count_execs(l.db);
 	e = rundb_runs(l.db, &n);
 	err = json ? print_document(e, n) : print_table(e, n);
 	lookup_close(&l);

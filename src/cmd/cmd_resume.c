@@ -260,7 +260,7 @@ const struct cmd cmd_resume = {
 	.args = "RUN",
 	.help = "Goes on with a run: one that was interrupted or has failed; of others the value is printed.\n"
 		"A run that another process evaluates is followed to its end.",
-	.groups = CONFIG_ROOT,
+	.groups = CONFIG_ROOT | CONFIG_HOST,
 	.minargs = 1,
 	.maxargs = 1,
 	.opts = opts,

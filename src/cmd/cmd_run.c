@@ -179,7 +179,7 @@ const struct cmd cmd_run = {
 	.args = "PROGRAM.rf [-PARAM VALUE]... [ARG]...",
 	.help = "Evaluates a program and prints its value.\n"
 		"What follows the program are its own parameters; weir run PROGRAM.rf -help lists them.",
-	.groups = CONFIG_ROOT | CONFIG_EVAL,
+	.groups = CONFIG_ROOT | CONFIG_EVAL | CONFIG_HOST,
 	.program = true,
 	.minargs = 1,
 	.maxargs = -1,

@@ -18,7 +18,7 @@ enum config_key {
 #undef CONFIG_KEY
 	CFG_NKEYS
 };
-enum config_group { CONFIG_ROOT = 1, CONFIG_EVAL = 2, CONFIG_LATE = 4 };
+enum config_group { CONFIG_ROOT = 1, CONFIG_EVAL = 2, CONFIG_LATE = 4, CONFIG_HOST = 8 };
 
 struct config_value {
 	char *text;	/* NULL: not set. Both owned */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/rundb.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct run_slot {
 struct exec_ref {
 	struct digest pkey, run;
 	size_t	      order;		/* of reading: the newest has the highest */
+	bool	      started;
 };
 struct rundb {
 	enum rundb_what	  what;
@@ -126,7 +128,7 @@ count_exec(struct rundb *db, struct run_entry *e, const struct record_peek *p)
 {
 	if (!digest_is_zero(&p->pkey)) {
 		db->execs = grow(db->execs, db->nexecs, sizeof *db->execs);
-		db->execs[db->nexecs] = (struct exec_ref){ p->pkey, e->state.ID, db->nexecs };
+		db->execs[db->nexecs] = (struct exec_ref){ p->pkey, e->state.ID, db->nexecs, p->event == XEV_STARTED };
 		db->nexecs++;
 	}
 	if (p->event == XEV_STARTED)
@@ -290,6 +292,46 @@ cmp_exec(const void *a, const void *b)
 	int c = digest_cmp(&x->pkey, &y->pkey);
 
 	return c != 0 ? c : x->order > y->order ? -1 : x->order < y->order;
+}
+
+static int
+cmp_started(const void *a, const void *b)
+{
+	const struct exec_ref *x = a, *y = b;
+	int c = digest_cmp(&x->run, &y->run);
+
+	if (c == 0)
+		c = digest_cmp(&x->pkey, &y->pkey);
+	return c != 0 ? c : (int)y->started - (int)x->started;
+}
+
+static struct run_entry *
+entry_of(struct rundb *db, const struct digest *run)
+{
+	for (size_t i = 0; i < db->nsorted; i++)
+		if (digest_equal(&db->sorted[i].state.ID, run))
+			return &db->sorted[i];
+	return NULL;
+}
+
+void
+rundb_count_execs(struct rundb *db)
+{
+	struct run_entry *e = NULL;
+
+	assert(!db->execs_sorted);
+	if (db->nexecs > 0)
+		qsort(db->execs, db->nexecs, sizeof *db->execs, cmp_started);
+	for (size_t i = 0; i < db->nexecs; i++) {
+		const struct exec_ref *x = &db->execs[i], *before = i > 0 ? x - 1 : NULL;
+
+		if (before == NULL || !digest_equal(&before->run, &x->run))
+			e = entry_of(db, &x->run);
+		else if (digest_equal(&before->pkey, &x->pkey))
+			continue;
+		if (e != NULL && x->started)
+			e->execs++;
+	}
 }
 
 /* Each key once, with the newest run: most who read the journals never ask. */

@@ -23,7 +23,8 @@ struct run_entry {
 	bool	 live;			/* that controller still holds its journal */
 	bool	 interrupted;		/* the last record is a note of an interrupt */
 	int64_t	 last_time;		/* of the newest record */
-	uint64_t execs_started, execs_ended, execs_failed, hits;
+	uint64_t execs_started, execs_ended, execs_failed, hits;	/* records */
+	uint64_t execs;			/* see rundb_count_execs */
 	struct run_record *records;	/* in (epoch, seq) order, when the rundb was opened with them */
 	size_t	 nrecords;
 };
@@ -38,6 +39,8 @@ must_check struct err *rundb_open_one(const struct root *, const char *controlle
 void rundb_free(struct rundb *);
 struct run_entry *rundb_runs(struct rundb *, size_t *n);	/* borrowed, oldest first */
 
+/* Fills in execs of all runs: what was started, each key once, however often a resume or more memory started it again. */
+void rundb_count_execs(struct rundb *);
 /* Each exec that a record names, with the newest run that has it. */
 typedef void rundb_exec_cb(const struct digest *pkey, const struct digest *run, void *arg);
 void rundb_each_exec(struct rundb *, rundb_exec_cb *, void *arg);

@@ -228,4 +228,12 @@ test_case 'with --log debug a run tells what kept its loop busy' '
 	expect_no_match err "loop:"
 '
 
+test_case 'what the host offers can be said of a resume as of a run' '
+	place host
+	expect_exit 0 weir run --resources cpu=1,mem=1GiB,disk=1GiB "$T/chain.rf" -log "$PWD/log"
+	expect_exit 0 weir resume --resources cpu=1,mem=2GiB,disk=1GiB last
+	expect_exit 2 weir resume --resources cpu=many last
+	expect_exit 2 weir ps --resources cpu=1
+'
+
 test_done

@@ -256,6 +256,58 @@ test_live_while_locked(void **arg)
 	free(path);
 }
 
+static void
+add_start(struct buf *out, const struct digest *run, uint64_t seq, const struct digest *key)
+{
+	struct buf b = BUF_INIT;
+	struct mpk_w w;
+
+	mpk_w_init(&w, &b);
+	mpk_map(&w, 6);
+	mpk_key(&w, "kind"), mpk_str(&w, "exec");
+	mpk_key(&w, "seq"), mpk_u64(&w, seq);
+	mpk_key(&w, "run"), mpk_digest(&w, run);
+	mpk_key(&w, "n"), mpk_u64(&w, seq);
+	mpk_key(&w, "event"), mpk_str(&w, "started");
+	mpk_key(&w, "key"), mpk_digest(&w, key);
+	frame_add(out, b.p, b.len);
+	buf_release(&b);
+}
+
+/* Started again by a resume, or with more memory: one exec all the same. Another run's is another one. */
+static void
+test_execs_are_counted_once(void **arg)
+{
+	struct digest run = digest_of(0x78, 8), other = digest_of(0x79, 9), a = digest_of(1, 1), c = digest_of(2, 2);
+	struct buf b = BUF_INIT;
+	struct run_entry *e;
+	struct rundb *db;
+	size_t n;
+
+	(void)arg;
+	add_snapshot(&b, &run, 1, 0, 1, PHASE_EVAL);
+	add_start(&b, &run, 2, &a);
+	add_start(&b, &run, 3, &c);
+	add_start(&b, &run, 4, &a);
+	add_start(&b, &run, 5, &a);
+	add_snapshot(&b, &other, 6, 0, 1, PHASE_EVAL);
+	add_start(&b, &other, 7, &a);
+	write_segment("c8", "000001.wal", &b);
+	buf_release(&b);
+	assert_null(rundb_open(&root, RUNDB_STATES, NULL, NULL, NULL, &db));
+	rundb_count_execs(db);
+	e = rundb_runs(db, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (digest_equal(&e[i].state.ID, &run)) {
+			assert_int_equal(e[i].execs, 2);
+			assert_int_equal(e[i].execs_started, 4);
+		} else {
+			assert_int_equal(e[i].execs, digest_equal(&e[i].state.ID, &other));
+		}
+	}
+	rundb_free(db);
+}
+
 int
 main(void)
 {
@@ -264,6 +316,7 @@ main(void)
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_live_while_locked),
 		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_execs_are_counted_once),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
