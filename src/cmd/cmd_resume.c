@@ -12,7 +12,7 @@
 
 /*
  * resume: whatever state a run is in, its result. One that another process evaluates is followed to its end;
- * should that process die meanwhile, we go on in its place.
+ * should that process die meanwhile, we go on in its place. If it was told to end the run, that is the end.
  */
 static bool json;
 static const struct opt opts[] = {
@@ -31,6 +31,8 @@ struct resume {
 	/* from following */
 	uint64_t	  seen;		/* n of the newest record that was reported */
 	bool		  over;		/* Done, as the other process left it */
+	bool		  interrupted;	/* while we followed */
+	uint64_t	  first;	/* n of the newest record when we first looked */
 	bool		  detached;
 	bool		  failed_before;	/* Done with an error when we first looked: only that is reset */
 };
@@ -65,6 +67,8 @@ resume_followed_cb(const struct run_entry *e, struct err *err, void *arg)
 		r->over = true;
 		state_copy(&r->state, &e->state);
 	}
+	/* A note that was there before belongs to what we are to go on with. */
+	r->interrupted = err == NULL && e->interrupted && e->n > r->first;
 	session_done(&r->s, err);
 }
 
@@ -86,7 +90,7 @@ follow(struct resume *r, int *code)
 
 	id_text(ID_RUN, &r->run, id);
 	log_info("another process evaluates it: following; ^C detaches");
-	r->over = false;
+	r->over = r->interrupted = false;
 	r->s.op = follow_start(r->s.loop, r->root, &r->run, resume_record_cb, resume_followed_cb, r);
 	session_wait(&r->s, resume_detach);
 	if (r->detached) {
@@ -98,6 +102,9 @@ follow(struct resume *r, int *code)
 	} else if (r->over) {
 		*code = session_finish(&r->s, &r->state);
 		state_release(&r->state);
+	} else if (r->interrupted) {
+		log_error("%s was interrupted; weir resume %s goes on", id, id);
+		*code = EXIT_INTERRUPTED;
 	} else {
 		log_info("its process is gone: going on in its place");
 		return false;
@@ -219,6 +226,7 @@ resume_entry(struct resume *r, const struct run_entry *e)
 	report_begin(&r->s.report, e->state.Program == NULL ? "" : e->state.Program);
 	if (e->state.Phase == PHASE_DONE && e->state.Err == NULL)
 		return session_finish(&r->s, &e->state);
+	r->first = e->n;
 	r->failed_before = e->state.Phase == PHASE_DONE;
 	if (e->live && !r->failed_before && follow(r, &code))
 		return code;

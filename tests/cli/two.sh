@@ -135,6 +135,44 @@ test_case 'an attached resume goes on in the place of a controller that is kille
 	round_end
 '
 
+# follow_end COMMAND...: what ends the run that another process has attached to ends both.
+follow_end() {
+	weir run $run_options --no-cache "$T/gate.rf" -log "$PWD/log" -gate "$PWD/gate" >out1 2>err1 </dev/null &
+	first=$!
+	wait_for 20 has_started 1 2
+	weir resume last >out2 2>err2 </dev/null &
+	second=$!
+	wait_for 20 grep -q following err2
+	"$@"
+	for i in $first $second; do
+		code=0
+		wait $i || code=$?
+		expect_equal "an exit status" $code 130
+	done
+	cat err2
+	expect_match err2 "^weir: run:[0-9a-f]{8} was interrupted; weir resume run:[0-9a-f]{8} goes on$"
+	expect_started 0 1 2
+	: >gate
+	expect_exit 0 weir resume last
+	expect_gate
+}
+
+end_by_signal() {
+	kill -$1 $first
+}
+
+test_case 'weir kill of a run that a resume has attached to ends it, for both' '
+	round attachkill
+	follow_end weir kill last
+	round_end
+'
+
+test_case 'SIGTERM of a run that a resume has attached to ends it, for both' '
+	round attachterm
+	follow_end end_by_signal TERM
+	round_end
+'
+
 test_case 'of several resumes of a run that is dead one takes it over, and the others attach' '
 	round resumes
 	$(gate_run --no-cache) >out0 2>err0 </dev/null &
