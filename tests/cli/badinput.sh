@@ -514,4 +514,26 @@ test_case 'a root that is a file, and one that belongs to somebody else' '
 	loses_nothing
 '
 
+test_case 'closed descriptors, and readers that leave' '
+	export WEIR_ROOT=$T/closed
+	code=0
+	weir run "$T/good.rf" <&- >&- 2>err || code=$?
+	expect_equal "the exit status" $code 0
+	weir run "$T/good.rf" <&- >&- 2>&- || code=$?
+	expect_equal "the exit status" $code 0
+	code=0
+	weir run "$T/good.rf" >/dev/full 2>err || code=$?
+	expect_equal "the exit status on a full disk" $code 10
+	expect_match err "^weir: write standard output: No space left on device$"
+	one_exec large "head -c 3000000 /dev/zero > {{out}}"
+	expect_exit 0 weir run large.rf
+	expect_equal "what head took" "$(weir cat last | head -c 10 | wc -c)" 10
+	weir ps -a | head -n 1 >first
+	expect_match first "^run "
+	expect_exit 0 weir cat last
+	expect_equal "all of it" "$(wc -c <out)" 3000000
+	expect_exit 0 weir-dump last
+	loses_nothing
+'
+
 test_done
