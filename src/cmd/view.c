@@ -31,6 +31,7 @@ exec_view_release(struct exec_view *x)
 	free(x->pos);
 	free(x->image);
 	free(x->cmd);
+	json_decref(x->outputs);
 	resources_release(&x->resources);
 	key_components_release(&x->components);
 	if (x->has_result)
@@ -138,6 +139,21 @@ take_exec(struct builder *b, const struct exec_record *r, int64_t time)
 }
 
 static void
+take_outputs(struct exec_view *x, const msgpack_object *names)
+{
+	if (names == NULL || names->type != MSGPACK_OBJECT_ARRAY)
+		return;
+	json_decref(x->outputs);
+	x->outputs = json_array();
+	for (uint32_t i = 0; i < names->via.array.size; i++) {
+		const msgpack_object *name = &names->via.array.ptr[i];
+
+		if (name->type == MSGPACK_OBJECT_STR)
+			json_array_append_new(x->outputs, json_text(name->via.str.ptr, name->via.str.size));
+	}
+}
+
+static void
 take_record(struct builder *b, const struct run_record *rec)
 {
 	struct exec_record r;
@@ -157,6 +173,7 @@ take_record(struct builder *b, const struct run_record *rec)
 	} else if (err == NULL) {
 		take_exec(b, &r, rec->head.time);
 		(void)mpk_get_u64(mpk_root(&doc), "noutputs", &exec_of(b, &r.node)->noutputs);
+		take_outputs(exec_of(b, &r.node), mpk_get(mpk_root(&doc), "outputs"));
 		if (r.components.n > 0) {	/* moved over: the record's are ours to keep */
 			struct exec_view *x = exec_of(b, &r.node);
 
@@ -341,6 +358,8 @@ view_exec_full(const struct exec_view *x, const struct digest *run, bool live)
 		free(command);
 	}
 	json_object_set_new(j, "noutputs", json_integer((json_int_t)x->noutputs));
+	if (x->outputs != NULL)
+		json_object_set(j, "outputs", x->outputs);
 	json_object_set_new(j, "logical_key", json_digest(&x->lkey));
 	json_object_set_new(j, "started", x->started == 0 ? json_null() : json_time(x->started));
 	resources_str(&x->resources, &b);

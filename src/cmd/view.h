@@ -15,6 +15,7 @@ struct exec_view {
 	char		*ident, *pos, *image, *cmd;	/* owned or NULL */
 	unsigned	 attempts;		/* started by this run */
 	uint64_t	 noutputs;
+	json_t		*outputs;		/* their names, in order; owned or NULL: of an older record */
 	int64_t		 started;		/* wall clock of the last start; 0: none */
 	struct resources resources;
 	struct key_components components;

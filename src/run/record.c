@@ -139,6 +139,15 @@ put_components(struct mpk_w *w, const struct key_components *c)
 }
 
 static void
+put_outputs(struct mpk_w *w, const struct flow_exec *x)
+{
+	mpk_key(w, "outputs");
+	mpk_array(w, x->nouts);
+	for (uint32_t i = 0; i < x->nouts; i++)
+		mpk_str(w, x->outs[i].name == NULL ? "" : x->outs[i].name);
+}
+
+static void
 put_pos(struct mpk_w *w, const struct src_pos *p)
 {
 	char *s = xasprintf("%s:%d:%d", p->name == NULL ? "?" : p->name, p->line, p->col);
@@ -160,7 +169,7 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 	struct mpk_w w;
 
 	mpk_w_init(&w, out);
-	put_head(&w, h, 6 + (exec ? 2 : 1) + (started ? 4 : 0) + (components ? 1 : 0) + (ev->config != NULL ? 2 : 0) +
+	put_head(&w, h, 6 + (exec ? 2 : 1) + (started ? 5 : 0) + (components ? 1 : 0) + (ev->config != NULL ? 2 : 0) +
 	    (ev->result != NULL ? 1 : 0) + (ev->object != NULL ? 1 : 0));
 	put_str(&w, "event", event_names[event_of[ev->kind]]);
 	put_digest(&w, "node", &f->digest);
@@ -181,6 +190,7 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 		mpk_key(&w, "resources");
 		resources_mpk(&ev->config->resources, &w);
 		put_u64(&w, "noutputs", f->u.exec->nouts);
+		put_outputs(&w, f->u.exec);
 	}
 	if (components)
 		put_components(&w, ev->components);

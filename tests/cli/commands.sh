@@ -161,6 +161,7 @@ test_case 'info of an exec: command, key, usage, result' '
 	expect_equal status "$(field result.status)" 0
 	expect_equal mem "$(field result.admitted.cpu)" 1.0
 	expect_equal "the number of outputs" "$(field noutputs)" 2
+	expect_equal "their names" "$(field outputs)" "[\"out\", \"d\"]"
 '
 
 test_case 'info of an object: which exec made it, and as what' '
