@@ -7,7 +7,7 @@
 #include "flow/fileset.h"
 
 /*
- * Files of the repository as workers see them: blocking, without a loop. Objects are read-only files, never written to:
+ * Files of the repository as workers see them, over store/object.h: blocking, without a loop. None is ever written to:
  * a new one takes the place of the old. Nothing is synced here: the writer of the databases does that.
  */
 /* Hashes the open regular file and moves it into the repository, from path below dir. Gives its name and size. */
@@ -26,6 +26,7 @@ bool objects_have(const char *objects, const struct file *);
 bool objects_whole(const char *objects, const struct file *, int dir, const char *path, const struct stat *);
 void objects_quarantine(const char *objects, const struct digest *);	/* moves a damaged one away */
 /* Copies an object to a new file (path below dir, 0444, sealed): reflink, else bytes. INTEGRITY if it is damaged. */
-must_check struct err *objects_copy_out(int fd, const struct digest *, int dir, const char *path);
+must_check struct err *objects_copy_out(const char *objects, const struct digest *, int fd, int dir,
+    const char *path);
 
 #endif

@@ -74,7 +74,7 @@ stage_copy(const char *objects, const char *object, int arg, const struct exec_i
 
 	if (fd < 0)
 		return errno == ENOENT ? NULL : err_errno(errno, "open", "%s", object);
-	err = objects_copy_out(fd, &in->file.id, arg, in->path);
+	err = objects_copy_out(objects, &in->file.id, fd, arg, in->path);
 	close(fd);
 	*whole = err == NULL;
 	if (err == NULL || !err_is(err, ERR_INTEGRITY))

@@ -206,8 +206,8 @@ object_copy_fd(const char *objects, const struct digest *d, int out, const char 
 	return err;
 }
 
-static struct err *
-copy_verified(const char *objects, const struct digest *d, int in, int out, const char *name)
+struct err *
+object_copy_open(const char *objects, const struct digest *d, int in, int out, const char *name)
 {
 	char path[PATH_MAX];
 	struct digest got;
@@ -258,7 +258,7 @@ object_copy_path(const char *objects, const struct digest *d, const char *path, 
 		err = err_errno(errno, "create", "%s", path);
 		goto out;
 	}
-	err = copy_verified(objects, d, in, out, path);
+	err = object_copy_open(objects, d, in, out, path);
 	if (!err && rename(tmp, path) == -1)
 		err = err_errno(errno, "create", "%s", path);
 	if (err)
@@ -280,9 +280,9 @@ object_tmp(const char *objects, int *out, char **path)
 	struct err *err = NULL;
 	int fd;
 
-	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd == -1 && errno == ENOENT && mkdir(dir, 0700) == 0)
-		fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd == -1) {
 		err = err_errno(errno, "create", "%s", name);
 		free(name);
@@ -312,11 +312,11 @@ object_tmp_sweep(const char *objects, time_t age)
 }
 
 static int
-rename_into(const char *path, const char *dest)
+rename_into(int dirfd, const char *path, const char *dest)
 {
 	char *dir;
 
-	if (rename(path, dest) == 0)
+	if (renameat(dirfd, path, AT_FDCWD, dest) == 0)
 		return 0;
 	if (errno != ENOENT)
 		return errno;
@@ -328,7 +328,16 @@ rename_into(const char *path, const char *dest)
 		return eno;
 	}
 	free(dir);
-	return rename(path, dest) == 0 ? 0 : errno;
+	return renameat(dirfd, path, AT_FDCWD, dest) == 0 ? 0 : errno;
+}
+
+int
+object_rename(const char *objects, int dir, const char *path, const struct digest *d)
+{
+	char dest[PATH_MAX];
+
+	object_path(objects, d, dest, sizeof dest);
+	return rename_into(dir, path, dest);
 }
 
 struct err *
@@ -343,7 +352,7 @@ object_install(const char *objects, const char *path, const struct digest *d)
 	if (utimensat(AT_FDCWD, path, seal, AT_SYMLINK_NOFOLLOW) == -1)
 		return err_errno(errno, "seal", "%s", path);
 	crash_point("store-before-object-rename");
-	eno = rename_into(path, dest);
+	eno = rename_into(AT_FDCWD, path, dest);
 	return eno ? err_errno(eno, "install", "%s", dest) : NULL;
 }
 
@@ -433,7 +442,10 @@ object_put_fd(
 	err = object_tmp(objects, &fd, &tmp);
 	if (err)
 		return err;
-	err = copy_hashed(in, name, fd, objects, &d, size);
+	if (lseek(in, 0, SEEK_CUR) == 0 && ioctl(fd, FICLONE, in) == 0)
+		err = sha256_fd(fd, name, &d, size);
+	else
+		err = copy_hashed(in, name, fd, objects, &d, size);
 	close(fd);
 	if (!err && want && !digest_equal(want, &d)) {
 		digest_str(want, hex);
@@ -460,7 +472,7 @@ object_quarantine(const char *objects, const struct digest *d)
 	object_path(objects, d, path, sizeof path);
 	digest_hex(d, hex);
 	dest = xasprintf("%s/damaged/%s", objects, hex);
-	eno = rename_into(path, dest);
+	eno = rename_into(AT_FDCWD, path, dest);
 	if (eno)
 		err = object_errno(eno, objects, d);
 	free(dest);

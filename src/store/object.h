@@ -37,7 +37,10 @@ must_check struct err *object_copy_fd(const char *objects, const struct digest *
 /* Copies to a new file, by reflink where possible: it appears under its name, verified, or not at all. Replaces. */
 must_check struct err *object_copy_path(const char *objects, const struct digest *, const char *path, mode_t mode);
 
-/* Gives a new file in OBJECTS/tmp, open for writing, and its path. */
+/* Copies an open object, by reflink where possible, to an empty file that is open for both. INTEGRITY if damaged. */
+must_check struct err *object_copy_open(const char *objects, const struct digest *, int in, int out, const char *name);
+
+/* Gives a new file in OBJECTS/tmp, open for reading and writing, and its path. */
 must_check struct err *object_tmp(const char *objects, int *fd, char **path);
 /* Removes what writers that died left in OBJECTS/tmp, if nobody wrote to it for age seconds. Never fails. */
 void object_tmp_sweep(const char *objects, time_t age);
@@ -46,9 +49,11 @@ void object_tmp_sweep(const char *objects, time_t age);
  * bytes are the caller's promise. One that is already there is replaced, which mends a damaged one.
  */
 must_check struct err *object_install(const char *objects, const char *path, const struct digest *);
+/* The renaming alone, of a path below dir. Gives an errno. */
+must_check int object_rename(const char *objects, int dir, const char *path, const struct digest *);
 /* Stores bytes; sync: durable on return. */
 must_check struct err *object_put_bytes(const char *objects, const void *, size_t, bool sync, struct digest *);
-/* Copies what fd holds from its position on, and hashes it. want: the digest it must have, or NULL. */
+/* Copies what fd holds from its position on, by reflink where possible, and hashes it. want: what it must be, or NULL. */
 must_check struct err *object_put_fd(
     const char *objects, int fd, const char *name, const struct digest *want, struct digest *, uint64_t *size);
 /* Takes an object out of service, to OBJECTS/damaged: it reads as missing from now on. */
