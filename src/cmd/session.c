@@ -264,6 +264,8 @@ session_outcome(struct session *s)
 	}
 	id_text(ID_RUN, runner_id(s->runner), id);
 	if (err_is(s->err, ERR_CANCELED)) {
+		if (runner_left_execs(s->runner))
+			log_error("the keeper does not answer: commands of the run may still be running");
 		log_error("interrupted; weir resume %s goes on", id);
 		return EXIT_INTERRUPTED;
 	}

@@ -29,6 +29,7 @@ runner_new(const struct runner_args *a)
 	r->main = a->main;
 	r->cause = a->cause;
 	r->events = a->events;
+	timer_init(&r->patience, r->controller->loop, "patience", runner_patience_cb, r);
 	r->next = r->controller->runners.first;
 	r->controller->runners.first = r;
 	return r;
@@ -45,6 +46,7 @@ runner_free(struct runner *r)
 	for (p = &r->controller->runners.first; *p != r; p = &(*p)->next)
 		;
 	*p = r->next;
+	timer_clear(&r->patience);
 	try_let_go(r);
 	try_drop_graph(r);
 	run_knowledge_free(r->known);
@@ -81,6 +83,12 @@ struct runner *
 runner_next(struct runner *r)
 {
 	return r->next;
+}
+
+bool
+runner_left_execs(const struct runner *r)
+{
+	return r->left;
 }
 
 /* Do, until Done. */

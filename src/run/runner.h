@@ -45,9 +45,10 @@ typedef void runner_run_cb(struct err *, void *arg);
 struct op *runner_run_start(struct runner *, runner_run_cb *, void *arg);
 /*
  * First ^C: ends the run's execs, writes a note, keeps the phase; the operation under way then completes with
- * CANCELED.
+ * CANCELED. It does so too when the execs cannot be ended: after some seconds they are left to themselves.
  */
 void runner_interrupt(struct runner *, const char *why);
+bool runner_left_execs(const struct runner *);
 
 const struct run_state *runner_state(const struct runner *);
 const struct eval_stats *runner_stats(const struct runner *);	/* of the last try; NULL before it */

@@ -14,6 +14,8 @@
  * State in memory is ahead of the journal while D_COMMITTING, and nothing may be done on its strength
  * until the record is on disk; so the alloc goes back after the snapshot, not before it.
  */
+#define PATIENCE SECONDS(8)	/* after an interrupt: TERM, KILL five seconds later, and time to tell of it */
+
 enum do_step {
 	D_ENTER,	/* first snapshot, or the phase's step */
 	D_ALLOCATING,	/* Init: waits for sched; runner_hold_cb wakes */
@@ -451,6 +453,22 @@ do_finish(struct do_op *d)
 	cb(more && err == NULL, err, arg);
 }
 
+/* The end of the execs is waited for, and that the alloc goes back; but not for ever, if nobody answers. */
+static void
+lose_patience(struct do_op *d)
+{
+	if (d->r->interrupt == NULL || timer_is_set(&d->r->patience))
+		return;
+	if (d->step == D_EVALUATING) {
+		d->r->left = true;
+		try_eval_cancel(d->r);
+		to(d, D_SETTLE);
+	} else if (d->step == D_RELEASING && d->child != NULL) {
+		op_cancel(&d->child);
+		to(d, D_FINISH);
+	}
+}
+
 /* Whatever only waits is left at once. */
 static void
 obey_interrupt(struct do_op *d)
@@ -485,6 +503,7 @@ do_advance(struct op *op)
 	struct do_op *d = op_owner(op, struct do_op, op);
 
 	obey_interrupt(d);
+	lose_patience(d);
 	while (!still_waiting(d)) {
 		switch (d->step) {
 		case D_ENTER:
@@ -575,8 +594,18 @@ runner_interrupt(struct runner *r, const char *why)
 	if (r->interrupt != NULL)
 		return;
 	r->interrupt = why;
+	timer_set(&r->patience, PATIENCE);
 	if (r->eval != NULL)
 		eval_kill(r->eval);
+	if (r->doing != NULL)
+		op_wake(&r->doing->op);
+}
+
+void
+runner_patience_cb(void *arg)
+{
+	struct runner *r = arg;
+
 	if (r->doing != NULL)
 		op_wake(&r->doing->op);
 }

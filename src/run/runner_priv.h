@@ -18,6 +18,8 @@ struct runner {
 	struct runner_events events;
 	const char	   *cause;	/* of the first snapshot; NULL once written */
 	const char	   *interrupt;	/* why, once asked to stop */
+	struct timer	    patience;	/* interrupted: until what runs is left alone */
+	bool		    left;	/* execs were */
 	bool		    noted;	/* the note of that is durable */
 	/* of the try */
 	struct graph	   *graph;
@@ -33,6 +35,8 @@ struct runner {
 	struct do_op	   *doing;	/* the operation under way */
 	struct runner	   *next;
 };
+
+void runner_patience_cb(void *runner);	/* of patience */
 
 /* Appends a record; gives its seq. */
 uint64_t runner_append_snapshot(struct runner *);

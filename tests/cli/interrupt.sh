@@ -103,6 +103,28 @@ test_case 'what does not heed TERM is killed five seconds later' '
 	round_end
 '
 
+test_case 'a keeper that does not answer holds an interrupt up for some seconds, not for ever' '
+	round deaf
+	begin leave
+	keeper=$(pid_of weir-keeper)
+	kill -STOP $keeper
+	start=$(now_ms)
+	kill -TERM $run
+	wait_for 20 all_gone $run || { kill -CONT $keeper; kill -9 $run; fail "it is still there"; }
+	kill -CONT $keeper
+	ended 130
+	ms=$(($(now_ms) - start))
+	[ $ms -ge 7500 ] || fail "it took $ms ms"
+	expect_match err "^weir: the keeper does not answer: commands of the run may still be running$"
+	notes >notes
+	expect_file notes SIGTERM
+	: >gate
+	expect_exit 0 weir resume last
+	weir cat last >bytes
+	expect_file bytes first
+	round_end
+'
+
 test_case 'a second ^C leaves at once' '
 	round twice
 	begin stay
