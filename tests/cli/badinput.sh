@@ -528,8 +528,8 @@ test_case 'closed descriptors, and readers that leave' '
 	one_exec large "head -c 3000000 /dev/zero > {{out}}"
 	expect_exit 0 weir run large.rf
 	expect_equal "what head took" "$(weir cat last | head -c 10 | wc -c)" 10
-	weir ps -a | head -n 1 >first
-	expect_match first "^run "
+	weir ps -a | head -n 1 >heading
+	expect_match heading "^run "
 	expect_exit 0 weir cat last
 	expect_equal "all of it" "$(wc -c <out)" 3000000
 	expect_exit 0 weir-dump last
