@@ -57,6 +57,8 @@ attempt_key_lock(const struct digest *key, bool create, int *out, bool *fresh)
 			;
 		/* It may have been removed between open and lock. */
 		if (fstat(fd, &st) == 0 && st.st_nlink > 0) {
+			/* Whoever came between mkdir and lock has left a folder in it; where links are not counted, look. */
+			*fresh = *fresh && st.st_nlink == 2;
 			*out = fd;
 			return NULL;
 		}
