@@ -52,6 +52,7 @@ static struct err *
 send_kill(struct lookup *l, const char *text)
 {
 	const struct run_entry *e;
+	char id[ID_TEXT];
 	struct err *err = lookup_id(l, text);
 
 	if (err != NULL)
@@ -59,10 +60,11 @@ send_kill(struct lookup *l, const char *text)
 	if (l->id.kind != ID_RUN)
 		return err_msg(ERR_INVALID, "%s: this is not a run; weir ps lists the runs", text);
 	e = lookup_run(l, &l->id.digest);
+	id_text(ID_RUN, &l->id.digest, id);
 	if (e->state.Phase == PHASE_DONE)
-		return err_msg(ERR_PRECONDITION, "%s is done: there is nothing to end", text);
+		return err_msg(ERR_PRECONDITION, "%s is done: there is nothing to end", id);
 	if (!e->live)
-		return err_msg(ERR_PRECONDITION, "%s is not being evaluated: there is nothing to end", text);
+		return err_msg(ERR_PRECONDITION, "%s is not being evaluated: there is nothing to end", id);
 	return controller_send_kill(&l->root, e->controller, &l->id.digest);
 }
 

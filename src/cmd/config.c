@@ -187,6 +187,15 @@ check_cluster(const char *text)
 	return strcmp(text, "local") == 0 ? NULL : err_msg(ERR_INVALID, "%s is no cluster; local is", text);
 }
 
+/* Of a whole host: without any processor or memory nothing could ever run. */
+static struct err *
+check_total(const struct resources *r)
+{
+	if (((r->present & RES_CPU) != 0 && r->cpu <= 0) || ((r->present & RES_MEM) != 0 && r->mem <= 0))
+		return err_msg(ERR_INVALID, "cpu and mem must be more than 0: nothing could run");
+	return NULL;
+}
+
 static struct err *
 check_text(const struct key *k, const char *text)
 {
@@ -214,6 +223,8 @@ check_text(const struct key *k, const char *text)
 		return check_cluster(text);
 	case TYPE_RESOURCES_:
 		err = resources_parse(&r, text);
+		if (err == NULL)
+			err = check_total(&r);
 		resources_release(&r);
 		return err;
 	case TYPE_PATH_:

@@ -23,6 +23,8 @@ struct completion {
 	size_t		ident_len, pos_len, url_len;
 	const struct exec_result *result;	/* NULL if absent */
 	const struct digest *object;		/* likewise */
+	bool		again;		/* it has failed, and is tried again */
+	const struct resources *with;	/* with these; NULL: unknown */
 };
 
 void
@@ -167,6 +169,23 @@ say_isolation(struct report *r, const struct exec_result *res)
 	log_info("isolation is off: commands see paths below the root; keeper/log there says why");
 }
 
+/* Not a failure yet. */
+static void
+say_again(const struct completion *c)
+{
+	char *why = failure_text(c->result);
+	struct buf more = BUF_INIT;
+
+	buf_addf(&more, "%s; it is tried again", why);
+	if (err_is(c->result->err, ERR_OOM) && c->with != NULL) {
+		buf_addstr(&more, " with ");
+		buf_add_size(&more, c->with->mem);
+	}
+	say("again", c, buf_str(&more));
+	buf_release(&more);
+	free(why);
+}
+
 static void
 say_ended(struct report *r, const struct completion *c)
 {
@@ -183,6 +202,8 @@ say_ended(struct report *r, const struct completion *c)
 		if (c->result->attached)
 			buf_addstr(&more, "  (attached to)");
 		say("done", c, buf_str(&more));
+	} else if (c->again) {
+		say_again(c);
 	} else {
 		note_failure(r, c);
 		why = failure_text(c->result);
@@ -247,6 +268,8 @@ report_event(struct report *r, const struct eval_event *ev)
 	struct completion c = { .event = events[ev->kind], .result = ev->result, .object = ev->object };
 	char *pos = xasprintf("%s:%d:%d", f->pos.name == NULL ? "?" : f->pos.name, f->pos.line, f->pos.col);
 
+	c.with = ev->again;
+	c.again = ev->again != NULL;
 	if (f->has_pkey)
 		c.key = f->pkey;
 	c.ident = f->ident;
@@ -284,6 +307,7 @@ report_record(struct report *r, const msgpack_object *o)
 	c.url = x.url;
 	c.url_len = x.url_len;
 	c.result = x.has_result ? &x.result : NULL;
+	c.again = x.has_result && x.event == XEV_ENDED && eval_retries(&x.result, x.retry);
 	c.object = digest_is_zero(&x.object) ? NULL : &x.object;
 	report_completion(r, &c);
 	exec_record_release(&x);
@@ -388,6 +412,9 @@ say_sums(const struct report *r)
 	struct buf b = BUF_INIT;
 	struct timespec now;
 
+	/* Of a run that was over when we came we saw nothing, which is no sum. */
+	if (r->done + r->known + r->inputs + r->lost + r->nfailures == 0)
+		return;
 	clock_gettime(CLOCK_REALTIME, &now);
 	buf_addf(&b, "%llu done, %llu known", (unsigned long long)r->done, (unsigned long long)r->known);
 	if (r->nfailures > 0)

@@ -5,26 +5,29 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "cmd/text.h"
 #include "store/object.h"
 
 static struct err *
-run_files(struct lookup *l, const char *text, struct file_plan *plan)
+run_files(struct lookup *l, struct file_plan *plan)
 {
 	const struct run_entry *e = lookup_run(l, &l->id.digest);
 	struct value *v = NULL;
+	char id[ID_TEXT];
 	struct err *err;
 	json_t *j;
 
+	id_text(ID_RUN, &l->id.digest, id);
 	if (e->state.Phase != PHASE_DONE || e->state.Err != NULL || e->state.ResultJSON == NULL)
-		return err_msg(ERR_PRECONDITION, "%s has no result: it %s; weir resume %s goes on", text,
-		    e->state.Phase != PHASE_DONE ? "is not done" : "failed", text);
+		return err_msg(ERR_PRECONDITION, "%s has no result: it %s; weir resume %s goes on", id,
+		    e->state.Phase != PHASE_DONE ? "is not done" : "failed", id);
 	j = json_loads(e->state.ResultJSON, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	err = value_from_json(j, &v);
 	json_decref(j);
 	if (err == NULL)
 		err = plan_value(plan, v);
 	value_unref(v);
-	return err_wrap(err, "result of", text);
+	return err_wrap(err, "result of", id);
 }
 
 struct err *
@@ -75,7 +78,7 @@ subject_files(struct lookup *l, const char *text, struct file_plan *plan)
 		return err;
 	switch (l->id.kind) {
 	case ID_RUN:
-		return run_files(l, text, plan);
+		return run_files(l, plan);
 	case ID_EXEC:
 		return exec_files(l, text, plan);
 	case ID_OBJ:

@@ -33,6 +33,7 @@ struct eval_event {
 	const struct exec_result    *result;	/* INTERN, ENDED, HIT; LOST: an attempt, or NULL */
 	const struct digest	    *object;	/* LOST: an object that the node made is gone, and so is its result; or NULL */
 	const struct key_components *components;	/* STARTED: the vector, by name */
+	const struct resources	    *again;	/* ENDED: failed, and to be tried again with these; or NULL */
 	bool			     logical;	/* HIT: by logical key */
 	bool			     joined;	/* STARTED: another run's exec, which this one shares */
 };
@@ -47,6 +48,9 @@ struct eval_host {
 	const struct exec_result *(*known_intern)(const char *url, void *arg);
 	void *arg;
 };
+
+/* Of an exec that has failed: would a try that was its retry-th be followed by another? */
+bool eval_retries(const struct exec_result *, unsigned retry);
 
 struct eval_stats {
 	uint64_t nodes, edges;		/* of the graph, now */

@@ -113,10 +113,10 @@ take_result(struct eval *e, struct flow *f, const struct exec_result *r, struct 
 	return true;
 }
 
-static bool
-worth_a_retry(const struct exec_result *r, unsigned retry)
+bool
+eval_retries(const struct exec_result *r, unsigned retry)
 {
-	return retry < RETRIES && (err_is(r->err, ERR_OOM) || err_is(r->err, ERR_TEMPORARY));
+	return r->state == ATTEMPT_FAILED && retry < RETRIES && (err_is(r->err, ERR_OOM) || err_is(r->err, ERR_TEMPORARY));
 }
 
 /* What a record says of an exec or input. A failure that would have been retried is not the last word. */
@@ -126,7 +126,7 @@ use_known(struct eval *e, struct flow *f, const struct exec_result *r)
 	struct digest keys[2];
 	struct err *err;
 
-	if (!r || r->state == ATTEMPT_LOST || (r->state == ATTEMPT_FAILED && worth_a_retry(r, 0)))
+	if (!r || r->state == ATTEMPT_LOST || eval_retries(r, 0))
 		return false;
 	if (r->state == ATTEMPT_FAILED) {
 		core_failed(&e->core, f, err_copy(r->err));
@@ -239,7 +239,7 @@ work_settle(struct work *w)
 		work_free(w);
 		return;
 	}
-	if (r->state == ATTEMPT_FAILED && w->node->op == FLOW_EXEC && worth_a_retry(r, w->retry)) {
+	if (w->node->op == FLOW_EXEC && eval_retries(r, w->retry)) {
 		w->retry++;
 		work_submit(w);
 		return;
@@ -273,9 +273,15 @@ work_commit(struct work *w)
 	struct eval *e = w->eval;
 	struct eval_event ev = { .kind = w->node->op == FLOW_EXEC ? EV_ENDED : EV_INTERN, .node = w->node,
 		.config = &w->nc.config, .result = &w->result };
+	struct resources again = RESOURCES_INIT;
 
+	if (ev.kind == EV_ENDED && eval_retries(&w->result, w->retry)) {
+		node_resources(w->node, w->retry + 1, &eval_alloc(e)->resources, &again);
+		ev.again = &again;
+	}
 	w->node->state = FLOW_COMMIT;
 	w->op = e->args.host.commit(&ev, commit_done, w, e->args.host.arg);
+	resources_release(&again);
 }
 
 /* The attempt is gone and says nothing about the command. */

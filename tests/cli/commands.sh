@@ -225,7 +225,7 @@ weir: next: weir logs $exec, weir info $exec, weir resume $run
 weir: $run failed: evaluation error: fails.Main fails.rf:2:16: exec failed: exited with code 1"
 	[ ! -s out ]
 	expect_exit 1 weir get last nothing
-	expect_err "weir: last has no result: it failed; weir resume last goes on"
+	expect_err "weir: $run has no result: it failed; weir resume $run goes on"
 	expect_exit 0 weir info --json last
 	expect_equal state "$(field execs.0.state)" failed
 	expect_exit 1 weir cat $exec
@@ -241,6 +241,10 @@ test_case 'when its cause is mended, resume begins it anew under its id' '
 	cp out first.out
 	expect_exit 0 weir resume last
 	cmp out first.out
+	# It did nothing: no sums.
+	expect_err "\
+weir: $(run_id) fails.rf
+weir: $(run_id) done"
 	expect_exit 0 weir cat last
 	expect_out mended
 '
@@ -281,14 +285,15 @@ test_case 'a run that is evaluated: ps, info, logs -f, kill' '
 	expect_file followed begun
 	expect_exit 0 weir ps --json
 	expect_equal state "$(field runs.3.state)" interrupted
+	run=$(grep -oE "run:[0-9a-f]{8}" err0 | head -n 1)
 	expect_exit 1 weir kill last
-	expect_err "weir: last is not being evaluated: there is nothing to end"
+	expect_err "weir: $run is not being evaluated: there is nothing to end"
 	: >gate
 	expect_exit 0 weir resume last
 	expect_exit 0 weir cat last
 	expect_out done
 	expect_exit 1 weir kill last
-	expect_err "weir: last is done: there is nothing to end"
+	expect_err "weir: $run is done: there is nothing to end"
 '
 
 test_case 'sources that are gone: named, and nothing is begun' '
@@ -368,6 +373,22 @@ test_case 'a damaged object of the right size is mended by a run without the cac
 	expect_exit 0 weir run --no-cache single.rf
 	expect_exit 0 weir cat sha256:$digest
 	expect_out single
+'
+
+test_case 'a command that needs more memory is no failure while it is tried again' '
+	cat >grows.rf <<"END"
+param place = ""
+val Main = exec(image := "host", mem := 600*MiB) (out file) {"
+	n=20000000
+	test -e {{place}}/tried || n=800000000
+	: > {{place}}/tried
+	python3 -c "import sys; x = b\"x\" * int(sys.argv[1]); import time; time.sleep(0.5)" $n
+	echo grown > {{out}}
+"}
+END
+	expect_exit 0 weir run grows.rf -place "$PWD"
+	expect_match err "^weir: again  grows.Main  exec:[0-9a-f]{8}  killed: the command needs more than its 600.0MiB of memory; it is tried again with [0-9.]+(M|G)iB$"
+	expect_no_match err "FAILED|failed"
 '
 
 test_done
