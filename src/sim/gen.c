@@ -353,6 +353,8 @@ host_line(struct gen *g)
 		buf_addf(g->out, "network %s\n", ONE_OF(g, "0ms..0ms", "1ms..200ms", "0ms..2s"));
 	if (percent(g, 20))
 		buf_addf(g->out, "disk %s\n", ONE_OF(g, "0ms..0ms", "5ms..3s", "0ms..200ms"));
+	if (percent(g, 20))
+		buf_addf(g->out, "cache %s\n", ONE_OF(g, "0ms..0ms", "5ms..3s", "1s..1m"));
 	if (percent(g, 40))
 		buf_addf(g->out, "execs %s\n", ONE_OF(g, "0ms..0ms", "1ms..50ms", "1s..10m", "0ms..1s"));
 }

@@ -187,12 +187,13 @@ line_host(struct play *p, const struct words *w)
 	buf_release(&text);
 }
 
-/* network|disk|execs LO..HI */
+/* network|disk|cache|execs LO..HI */
 static void
 line_span(struct play *p, const struct words *w)
 {
 	struct range *s = strcmp(w->v[0], "network") == 0 ? &p->world->network
 	    : strcmp(w->v[0], "disk") == 0		 ? &p->world->disk
+	    : strcmp(w->v[0], "cache") == 0		 ? &p->world->commit
 							 : &p->world->exec;
 	char *dots = w->n == 2 ? strstr(w->v[1], "..") : NULL;
 
@@ -314,7 +315,8 @@ do_line(struct play *p, struct words *w, const char *next)
 		p->world->seed = strtoull(w->v[1], NULL, 10);
 	else if (strcmp(verb, "host") == 0)
 		line_host(p, w);
-	else if (strcmp(verb, "network") == 0 || strcmp(verb, "disk") == 0 || strcmp(verb, "execs") == 0)
+	else if (strcmp(verb, "network") == 0 || strcmp(verb, "disk") == 0 || strcmp(verb, "cache") == 0 ||
+	    strcmp(verb, "execs") == 0)
 		line_span(p, w);
 	else if (strcmp(verb, "file") == 0)
 		line_file(p, w);

@@ -152,7 +152,7 @@ db_start_commit(struct sim_db *db)
 		return;
 	TAILQ_FOREACH(w, &db->writes, entry)
 		w->batch = true;
-	timer_set(&db->commit, world_delay(db->world, &db->world->disk, "commit", 0, ++db->ncommits));
+	timer_set(&db->commit, world_delay(db->world, &db->world->commit, "commit", 0, ++db->ncommits));
 }
 
 static void

@@ -158,6 +158,7 @@ world_new(uint64_t seed)
 	make_root(w);
 	w->network = (struct range){ MILLIS(1) / 10, MILLIS(5) };
 	w->disk = (struct range){ MILLIS(1), MILLIS(30) };
+	w->commit = w->disk;
 	w->exec = (struct range){ MILLIS(10), SECONDS(20) };
 	TAILQ_INIT(&w->hosts);
 	TAILQ_INIT(&w->ctls);

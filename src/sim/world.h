@@ -49,7 +49,7 @@ struct world {
 	struct loop  *loop;
 	struct root   root;		/* its journal folder is real, in a temporary directory */
 	bool	      verbose;		/* tell on stderr */
-	struct range   network, disk, exec;	/* delays: of a message, of a sync, of a command that does not say */
+	struct range  network, disk, commit, exec;	/* delays: of a message, a sync, a commit of the cache, a command */
 	struct sim_objects *objects;
 	struct sim_files *files;	/* local files of the user */
 	struct sim_db *db;
