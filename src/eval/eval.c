@@ -277,6 +277,7 @@ eval_release(struct op *op)
 	struct work *w;
 	struct put *p;
 
+	HASH_CLEAR(hh, e->keys);
 	while ((w = TAILQ_FIRST(&e->works)) != NULL) {
 		task_detach(&w->task);
 		TAILQ_REMOVE(&e->works, w, link);

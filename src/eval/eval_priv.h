@@ -38,7 +38,11 @@ struct work {
 	unsigned	   retry, losses;
 	uint64_t	   healed;	/* heal_now() when the attempt was started */
 	struct file	   file;	/* of the result: what must be there */
+	struct digest	   key;		/* of an exec: in the table of keys */
+	bool		   keyed;
+	struct flow_queue  twins;	/* other nodes with this key: what comes of it is theirs once its record is durable */
 	TAILQ_ENTRY(work)  link;
+	UT_hash_handle	   hh;
 };
 
 enum eval_state {
@@ -64,6 +68,7 @@ struct eval {
 	struct window	   lookups, light, *shapes;
 	TAILQ_HEAD(, work) works;
 	size_t		   nworks;
+	struct work	  *keys;	/* works of execs, by physical key */
 	TAILQ_HEAD(, put)  puts;
 	bool		   put_failed;	/* and it was said */
 	struct heal	  *heal;	/* owned: heal.c */
@@ -95,6 +100,7 @@ void work_check(struct eval *, const struct file *);	/* another file of it */
 /* Ends a work: kill asks for the end of its exec and waits, else the exec goes on by itself. */
 void work_stop(struct work *, bool kill);
 void work_free(struct work *);
+void eval_twins_empty(struct eval *);			/* as if nobody had asked for them */
 void eval_windows_empty(struct eval *);			/* of execs and look-ups: as if nobody had asked for them */
 
 /* result.c */

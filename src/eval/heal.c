@@ -256,6 +256,7 @@ take_back(struct eval *e)
 {
 	struct work *w, *next;
 
+	eval_twins_empty(e);
 	for (w = TAILQ_FIRST(&e->works); w; w = next) {
 		next = TAILQ_NEXT(w, link);
 		if (!w->node || w->node->op != FLOW_EXEC || w->started || w->node->state == FLOW_LOOKUP ||

@@ -26,11 +26,55 @@ work_new(struct eval *e, struct window *win, struct flow *f)
 	w->eval = e;
 	w->window = win;
 	w->node = f;
+	queue_init(&w->twins);
 	if (win)
 		win->out++;
 	e->nworks++;
 	TAILQ_INSERT_TAIL(&e->works, w, link);
 	return w;
+}
+
+/* Those who waited for it are taken up again. */
+static void
+leave_keys(struct work *w)
+{
+	struct eval *e = w->eval;
+	struct flow *f;
+
+	if (!w->keyed)
+		return;
+	HASH_DEL(e->keys, w);
+	while ((f = queue_pop(&w->twins)) != NULL)
+		core_enqueue(&e->core, f);
+}
+
+/*
+ * Two nodes may turn out to be the same exec once their inputs are known. The second waits for the first one's record:
+ * what is known of a key before that is only in memory, and nothing is acted on on its strength.
+ */
+static bool
+wait_for_twin(struct eval *e, struct flow *f)
+{
+	struct work *w;
+
+	if (f->op != FLOW_EXEC || !f->has_pkey || f->state == FLOW_LOOKUP)
+		return false;
+	HASH_FIND(hh, e->keys, &f->pkey, sizeof f->pkey, w);
+	if (!w)
+		return false;
+	queue_push(&w->twins, f);
+	return true;
+}
+
+void
+eval_twins_empty(struct eval *e)
+{
+	struct work *w;
+	struct flow *f;
+
+	TAILQ_FOREACH(w, &e->works, link)
+		while ((f = queue_pop(&w->twins)) != NULL)
+			f->state = FLOW_INIT;
 }
 
 void
@@ -40,6 +84,7 @@ work_free(struct work *w)
 
 	assert(w->task == NULL);
 	op_cancel(&w->op);
+	leave_keys(w);
 	TAILQ_REMOVE(&e->works, w, link);
 	e->nworks--;
 	if (w->window)
@@ -449,7 +494,17 @@ light_begin(struct eval *e, struct window *win, struct flow *f)
 static void
 exec_begin(struct eval *e, struct window *win, struct flow *f)
 {
-	work_submit(work_new(e, win, f));
+	struct work *w;
+
+	if (wait_for_twin(e, f)) {
+		e->stats.waiting--;
+		return;
+	}
+	w = work_new(e, win, f);
+	w->key = f->pkey;
+	w->keyed = true;
+	HASH_ADD(hh, e->keys, key, sizeof w->key, w);
+	work_submit(w);
 }
 
 void
@@ -560,7 +615,7 @@ eval_act(struct eval *e, struct flow *f)
 {
 	struct err *err;
 
-	if (use_known(e, f, known(e, f)))
+	if (wait_for_twin(e, f) || use_known(e, f, known(e, f)))
 		return;
 	if (f->state == FLOW_LOOKUP || f->state == FLOW_PLOOKUP) {
 		queue_push(&e->lookups.waiting, f);

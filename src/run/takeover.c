@@ -13,8 +13,11 @@
 
 /*
  * What a reader would get wrong: the lock covers reading and the durable epoch record, nothing more.
- * Afterwards the epoch speaks for itself: this controller's journal is live and names the run.
+ * Afterwards the epoch speaks for itself: this controller's journal is live and names the run. But a
+ * controller that dies with the record on its way loses the lock while its journal process still writes:
+ * so it leaves its name beside the journals, and whoever finds that waits until its folder is free.
  */
+#define TAKING	   ".taking"
 #define AGAIN	   MILLIS(10)
 #define DRAIN_TIME SECONDS(2)	/* an orphaned journal process has its last sync done by then */
 
@@ -72,6 +75,54 @@ again(struct takeover_op *t)
 	timer_set(&t->again, AGAIN);
 }
 
+static char *
+taking_path(const struct takeover_op *t)
+{
+	return xasprintf("%s/%s", t->c->root.journal, TAKING);
+}
+
+/* Is there one whose epoch record may still come to the disk? */
+static bool
+another_takes(const struct takeover_op *t)
+{
+	char *path = taking_path(t), *dir;
+	struct buf name = BUF_INIT;
+	bool live = false;
+
+	err_free(buf_read_file(&name, path, sizeof t->c->id));	/* none: nobody */
+	if (name.len > 0 && strchr(buf_str(&name), '/') == NULL && strcmp(buf_str(&name), t->c->id) != 0) {
+		dir = xasprintf("%s/%s", t->c->root.journal, buf_str(&name));
+		live = wal_is_live(dir);
+		free(dir);
+	}
+	buf_release(&name);
+	free(path);
+	return live;
+}
+
+static struct err *
+taking_begins(const struct takeover_op *t)
+{
+	char *path = taking_path(t);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	bool ok = fd >= 0 && write(fd, t->c->id, strlen(t->c->id)) == (ssize_t)strlen(t->c->id);
+	struct err *err = ok ? NULL : err_errno(errno, "write", "%s", path);
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return err;
+}
+
+static void
+taking_ends(const struct takeover_op *t)
+{
+	char *path = taking_path(t);
+
+	(void)unlink(path);
+	free(path);
+}
+
 static void
 takeover_durable_cb(struct err *err, void *arg)
 {
@@ -79,6 +130,8 @@ takeover_durable_cb(struct err *err, void *arg)
 
 	t->wait = NULL;
 	t->err = err;
+	if (err == NULL)
+		taking_ends(t);
 	t->step = T_DONE;
 	op_wake(&t->op);
 }
@@ -88,7 +141,12 @@ raise_epoch(struct takeover_op *t)
 {
 	struct record_head h = { .kind = REC_EPOCH, .time = loop_wall(t->op.loop), .run = t->run };
 	struct buf b = BUF_INIT;
+	struct err *err = taking_begins(t);
 
+	if (err != NULL) {
+		fail(t, err);
+		return;
+	}
 	h.seq = journal_next_seq(t->c->journal);
 	h.epoch = t->result.epoch = t->result.entry->epoch + 1;
 	h.n = t->result.n = t->result.entry->n + 1;
@@ -97,6 +155,12 @@ raise_epoch(struct takeover_op *t)
 	t->step = T_EPOCH;
 	t->wait = journal_wait_start(t->c->journal, journal_append(t->c->journal, b.p, b.len), takeover_durable_cb, t);
 	buf_release(&b);
+}
+
+static bool
+may_wait(const struct takeover_op *t)
+{
+	return loop_now(t->op.loop) - t->began < DRAIN_TIME;
 }
 
 static void
@@ -114,6 +178,13 @@ take(struct takeover_op *t)
 		again(t);
 		return;
 	}
+	if (another_takes(t)) {
+		if (may_wait(t))
+			again(t);
+		else
+			fail(t, err_new(ERR_UNAVAILABLE, "resume", "another controller has begun to take a run over"));
+		return;
+	}
 	rundb_free(t->db);
 	t->db = NULL;
 	err = rundb_open(&t->c->root, RUNDB_RECORDS, &t->run, NULL, NULL, &t->db);
@@ -128,7 +199,7 @@ take(struct takeover_op *t)
 		t->step = T_DONE;	/* it has come to its end meanwhile: nothing to take over */
 	else if (!t->result.entry->live)
 		raise_epoch(t);
-	else if (loop_now(t->op.loop) - t->began < DRAIN_TIME && strcmp(t->result.entry->controller, t->c->id) != 0)
+	else if (may_wait(t) && strcmp(t->result.entry->controller, t->c->id) != 0)
 		again(t);
 	else
 		fail(t, err_new(ERR_UNAVAILABLE, "resume", "controller %s has the run", t->result.entry->controller));

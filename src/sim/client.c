@@ -34,6 +34,7 @@ struct keeper_client {
 	struct ctl  *ctl;
 	struct loop *loop;
 	bool	     connected, gone;
+	unsigned     deaths;	/* of keepers, as far as it has heard */
 	uint64_t     last_id, nmessages;
 	struct post  to, from;
 	TAILQ_HEAD(, keeper_call) calls;
@@ -63,6 +64,7 @@ message_delay(struct keeper_client *c, const char *way)
 struct order {
 	struct keeper_client *client;
 	enum { ORDER_PUT, ORDER_INTERN, ORDER_DETACH, ORDER_FORGET, ORDER_BOOT } kind;
+	unsigned deaths;	/* of keepers, when it was sent */
 	uint64_t id;		/* FORGET: the attempt's number */
 	struct buf request;
 	struct digest run, key;	/* FORGET */
@@ -86,6 +88,10 @@ order_run(void *data)
 	struct request r;
 	struct err *err;
 
+	if (o->deaths != o->client->host->deaths) {	/* it went to a socket that nobody reads any more */
+		order_free(o);
+		return;
+	}
 	switch (o->kind) {
 	case ORDER_PUT:
 	case ORDER_INTERN:
@@ -113,6 +119,7 @@ order_run(void *data)
 static void
 order_post(struct keeper_client *c, struct order *o)
 {
+	o->deaths = c->deaths;
 	if (client_gone(c))
 		order_free(o);
 	else
@@ -137,6 +144,7 @@ order_send(struct keeper_client *c, int kind, uint64_t id, const struct buf *req
 struct answer {
 	struct keeper_client *client;
 	bool down;
+	unsigned deaths;	/* down: of keepers by then */
 	struct report report;
 };
 
@@ -190,12 +198,13 @@ call_report(struct keeper_call *call, struct report *r)
 static void client_connect(struct keeper_client *);
 
 static void
-client_down(struct keeper_client *c)
+client_down(struct keeper_client *c, unsigned deaths)
 {
 	struct keeper_call *call, *next;
 	uint64_t upto = c->last_id;
 
 	c->connected = false;
+	c->deaths = deaths;
 	client_connect(c);
 	for (call = TAILQ_FIRST(&c->calls); call; call = next) {
 		next = TAILQ_NEXT(call, link);
@@ -222,7 +231,7 @@ answer_run(void *data)
 
 	if (!ctl_is_dead(c->ctl)) {
 		if (a->down)
-			client_down(c);
+			client_down(c, a->deaths);
 		else if ((call = call_find(c, a->report.id)) != NULL)
 			call_report(call, &a->report);
 	}
@@ -303,6 +312,7 @@ host_tell_down(struct host *h)
 			continue;
 		a = answer_new(c, REPORT_TAKEN, 0);
 		a->down = true;
+		a->deaths = h->deaths;
 		answer_send(a);
 	}
 }
@@ -361,6 +371,7 @@ host_connect(struct host *h, struct ctl *ctl)
 	c->host = h;
 	c->ctl = ctl;
 	c->loop = ctl->loop;
+	c->deaths = h->deaths;
 	post_init(&c->to, h->world->loop, "to_keeper");
 	post_init(&c->from, ctl->loop, "from_keeper");
 	TAILQ_INIT(&c->calls);

@@ -74,6 +74,16 @@ objects_has(const struct sim_objects *o, const struct digest *d)
 	return object_find(o, d) != NULL;
 }
 
+bool
+objects_stat(const struct sim_objects *o, const struct digest *d, struct file *out)
+{
+	const struct object *x = object_find(o, d);
+
+	if (x)
+		*out = x->file;
+	return x != NULL;
+}
+
 void
 objects_remove(struct sim_objects *o, const struct digest *d)
 {

@@ -14,6 +14,7 @@ void objects_free(struct sim_objects *);
 void objects_add(struct sim_objects *, const struct file *);
 void objects_add_all(struct sim_objects *, const struct fileset *);
 bool objects_has(const struct sim_objects *, const struct digest *);
+bool objects_stat(const struct sim_objects *, const struct digest *, struct file *);
 void objects_remove(struct sim_objects *, const struct digest *);
 bool objects_has_all(const struct sim_objects *, const struct fileset *);	/* every file of it */
 

@@ -662,6 +662,7 @@ host_kill_keeper(struct host *h)
 		return;
 	world_say(h->world, "%s: the keeper is killed", h->name);
 	h->up = false;
+	h->deaths++;
 	TAILQ_FOREACH(a, &h->attempts, link)
 		attempt_vanish(a);
 	while ((q = TAILQ_FIRST(&h->queue))) {

@@ -23,6 +23,7 @@ struct host {
 	/* the keeper */
 	bool	 up;			/* started on demand */
 	bool	 full;			/* its disk */
+	unsigned deaths;		/* of keepers: what was sent to one of before is lost */
 	unsigned busy;			/* slots that have an attempt in hand */
 	TAILQ_HEAD(, queued) queue;	/* requests that no slot has taken */
 	TAILQ_HEAD(, attempt) waiting;	/* staged, and wait for the ledger, in order */

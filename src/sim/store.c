@@ -463,8 +463,8 @@ static void
 stat_run(void *data)
 {
 	struct stat_call c = *(struct stat_call *)data;
-	struct file f = { .id = c.want };
-	bool there = objects_has(ctl_world(c.ctl)->objects, &c.want);
+	struct file f;
+	bool there = objects_stat(ctl_world(c.ctl)->objects, &c.want, &f);
 
 	free(data);
 	c.cb(there ? &f : NULL, there ? NULL : err_new(ERR_NOT_EXIST, "stat", "object"), c.arg);
