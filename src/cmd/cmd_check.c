@@ -10,7 +10,7 @@ run(struct cmd_env *env unused_arg, int argc unused_arg, char **argv)
 {
 	struct buf text = BUF_INIT;
 	int code;
-	struct program *p = open_program(argv[0], &code);
+	struct program *p = open_program(argv[0], NULL, &code);
 
 	if (p != NULL) {
 		buf_addf(&text, "%s: ok", argv[0]);

@@ -25,6 +25,7 @@ static const struct opt opts[] = {
 
 struct prepared {		/* what a run starts from */
 	struct program	*program;
+	struct buf	 warnings;	/* not said yet: the first thing said is the run's id */
 	struct param_set params;
 	char		*dir;
 	struct graph	*graph;
@@ -34,6 +35,8 @@ struct prepared {		/* what a run starts from */
 static void
 prepared_release(struct prepared *p)
 {
+	fputs(buf_str(&p->warnings), stderr);	/* there was no run */
+	buf_release(&p->warnings);
 	value_unref(p->main);
 	graph_free(p->graph);
 	param_set_release(&p->params);
@@ -48,7 +51,7 @@ prepare(struct prepared *p, int argc, char **argv, int *code)
 	struct buf text = BUF_INIT;
 	bool help = false;
 
-	p->program = open_program(argv[0], code);
+	p->program = open_program(argv[0], &p->warnings, code);
 	if (p->program == NULL)
 		return false;
 	*code = exit_with(STAGE_USAGE, program_parse_args(p->program, argc - 1, argv + 1, &p->params, &help));
@@ -150,6 +153,7 @@ run_delayed(struct cmd_env *env, struct prepared *p, const char *path)
 	if (err != NULL)
 		return exit_with(STAGE_OTHER, err);
 	session_open(&s, env, json);
+	s.warnings = &p->warnings;
 	err = session_control(&s, &root);
 	code = err != NULL ? exit_with(STAGE_OTHER, err) : evaluate(&s, p, path);
 	session_close(&s);
@@ -160,7 +164,7 @@ run_delayed(struct cmd_env *env, struct prepared *p, const char *path)
 static int
 run(struct cmd_env *env, int argc, char **argv)
 {
-	struct prepared p = { 0 };
+	struct prepared p = { .warnings = BUF_INIT };
 	int code;
 
 	if (prepare(&p, argc, argv, &code)) {

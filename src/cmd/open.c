@@ -19,7 +19,7 @@ stage_of(const char *path, const struct err *err)
 }
 
 struct program *
-open_program(const char *path, int *code)
+open_program(const char *path, struct buf *later, int *code)
 {
 	struct program *p = NULL;
 	struct buf diag = BUF_INIT;
@@ -27,7 +27,10 @@ open_program(const char *path, int *code)
 	enum stage stage = err == NULL ? STAGE_PROGRAM : stage_of(path, err);
 	char *text;
 
-	fputs(buf_str(&diag), stderr);
+	if (p != NULL && later != NULL)
+		buf_add(later, diag.p, diag.len);
+	else
+		fputs(buf_str(&diag), stderr);
 	*code = exit_code(stage, err);
 	if (*code == EXIT_PROGRAM) {
 		/* As a compiler speaks: the place first. Diagnostics have said it all. */

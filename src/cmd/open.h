@@ -4,7 +4,10 @@
 
 #include "lang/program.h"
 
-/* Opens and checks a program, and says on stderr what there is to say about it. NULL: code is the exit status. */
-struct program *open_program(const char *path, int *code);
+/*
+ * Opens and checks a program, and says on stderr what there is to say about it; but warnings about one that can be run
+ * go to later, unless that is NULL. NULL: code is the exit status.
+ */
+struct program *open_program(const char *path, struct buf *later, int *code);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -186,6 +187,10 @@ session_transition(struct runner *r, void *arg)
 	struct buf b = BUF_INIT;
 
 	report_begin(&s->report, state->Program);
+	if (s->warnings != NULL) {
+		fputs(buf_str(s->warnings), stderr);
+		buf_clear(s->warnings);
+	}
 	state_str(state, &b);
 	log_debug("%s", buf_str(&b));
 	buf_release(&b);

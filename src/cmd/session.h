@@ -18,6 +18,7 @@ struct session {
 	struct cmd_env	  *env;		/* kept */
 	struct loop	  *loop;
 	struct controller *controller;	/* NULL before session_control */
+	struct buf	  *warnings;	/* kept: to be said behind the run's id; or NULL */
 	struct report	   report;
 	bool		   json;	/* the result as typed JSON */
 	/* while it works */

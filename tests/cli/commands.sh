@@ -391,4 +391,22 @@ END
 	expect_no_match err "FAILED|failed"
 '
 
+test_case 'warnings come behind the id of the run; without a run they come all the same' '
+	cat >unused.rf <<"END"
+val Main = {
+	unused := 1
+	exec(image := "host", mem := 16*MiB) (out file) {"echo x > {{out}}"}
+}
+END
+	expect_exit 0 weir run unused.rf
+	expect_equal "the first line" "$(head -n 1 err)" "weir: $(run_id) unused.rf"
+	expect_equal "the second line" "$(sed -n 2p err)" "unused.rf:2:8: warning: unused declared and not used"
+	expect_exit 0 weir check unused.rf
+	expect_equal "the first line" "$(head -n 1 err)" "unused.rf:2:8: warning: unused declared and not used"
+	echo "val Main = { unused := 1; 2 }" >unused.rf
+	expect_exit 0 weir run unused.rf
+	expect_out 2
+	expect_match err "warning: unused declared and not used"
+'
+
 test_done
