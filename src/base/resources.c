@@ -197,6 +197,19 @@ resources_max(struct resources *x, const struct resources *y)
 }
 
 void
+resources_override(struct resources *x, const struct resources *y)
+{
+	if ((y->present & RES_MEM) != 0)
+		resources_set(x, "mem", y->mem);
+	if ((y->present & RES_CPU) != 0)
+		resources_set(x, "cpu", y->cpu);
+	if ((y->present & RES_DISK) != 0)
+		resources_set(x, "disk", y->disk);
+	for (unsigned n = 0; n < y->nfeatures; n++)
+		resources_set(x, y->features[n].label, y->features[n].amount);
+}
+
+void
 resources_scale(struct resources *r, double factor)
 {
 	for (size_t k = 0; k < nitems(fixed); k++)

@@ -38,6 +38,7 @@ void   resources_add(struct resources *x, const struct resources *y);	/* x += y,
 void   resources_sub(struct resources *x, const struct resources *y);	/* x -= y, may go negative */
 void   resources_min(struct resources *x, const struct resources *y);
 void   resources_max(struct resources *x, const struct resources *y);
+void   resources_override(struct resources *x, const struct resources *y);	/* what y names is as y says */
 void   resources_scale(struct resources *, double);
 bool   resources_equal(const struct resources *, const struct resources *);
 double resources_scaled_distance(const struct resources *, const struct resources *);	/* mem over 6 GiB plus cpu */

@@ -269,11 +269,27 @@ client_started_cb(int status, struct err *err, void *arg)
 	timer_set(&c->retry, CTL_RETRY);
 }
 
+/* What was said of this host, as --resources has it; what was not is the host's own. */
+static void
+said_resources(const struct resources *r, struct buf *out)
+{
+	if ((r->present & RES_MEM) != 0)
+		buf_addf(out, ",mem=%.0f", r->mem);
+	if ((r->present & RES_CPU) != 0)
+		buf_addf(out, ",cpu=%g", r->cpu);
+	if ((r->present & RES_DISK) != 0)
+		buf_addf(out, ",disk=%.0f", r->disk);
+	for (unsigned i = 0; i < r->nfeatures; i++)
+		buf_addf(out, ",%s=%g", r->features[i].label, r->features[i].amount);
+	buf_drop(out, out->len > 0);
+}
+
 static void
 client_start(struct keeper_client *c)
 {
 	struct child_spec spec = { .path = c->program, .fds = { -1, -1, 2 }, .pass_fd = -1 };
-	char *resources = NULL, *slots = xasprintf("%u", c->options.slots), *idle = xasprintf("%g", c->options.idle);
+	struct buf resources = BUF_INIT;
+	char *slots = xasprintf("%u", c->options.slots), *idle = xasprintf("%g", c->options.idle);
 	const char *argv[16];
 	size_t n = 0;
 
@@ -284,12 +300,10 @@ client_start(struct keeper_client *c)
 		argv[n++] = "--scratch";
 		argv[n++] = c->options.scratch;
 	}
-	if (c->options.resources.present != 0) {
-		const struct resources *r = &c->options.resources;
-
-		resources = xasprintf("%s%.0f,%s%g", "mem=", r->mem, "cpu=", r->cpu);
+	said_resources(&c->options.resources, &resources);
+	if (resources.len > 0) {
 		argv[n++] = "--resources";
-		argv[n++] = resources;
+		argv[n++] = buf_str(&resources);
 	}
 	if (c->options.slots != 0) {
 		argv[n++] = "--slots";
@@ -307,7 +321,7 @@ client_start(struct keeper_client *c)
 	spec.argv = (char *const *)(uintptr_t)argv;
 	c->state = KEEPER_STARTING;
 	c->child = child_start(c->loop, &spec, client_started_cb, c);
-	free(resources);
+	buf_release(&resources);
 	free(slots);
 	free(idle);
 }

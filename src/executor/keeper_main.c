@@ -104,17 +104,8 @@ parse_args(int argc, char **argv, struct keeper_opts *o)
 static void
 totals_fill(struct keeper *k)
 {
-	const struct resources *said = &k->opts.resources;
-
 	host_resources(k->root.node, &k->totals);
-	if ((said->present & RES_MEM) != 0)
-		resources_set(&k->totals, "mem", said->mem);
-	if ((said->present & RES_CPU) != 0)
-		resources_set(&k->totals, "cpu", said->cpu);
-	if ((said->present & RES_DISK) != 0)
-		resources_set(&k->totals, "disk", said->disk);
-	for (unsigned i = 0; i < said->nfeatures; i++)
-		resources_set(&k->totals, said->features[i].label, said->features[i].amount);
+	resources_override(&k->totals, &k->opts.resources);
 }
 
 static unsigned

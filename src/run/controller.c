@@ -178,10 +178,10 @@ open_cluster(struct controller *c, const struct controller_config *config)
 
 	if (strcmp(name, "local") != 0)
 		return err_msg(ERR_NOT_SUPPORTED, "cluster %s: this version of weir has the cluster local only", name);
-	if (config->resources.present != 0)
-		resources_copy(&total, &config->resources);
-	else if ((err = ledger_totals(c->root.keeper, &total)) != NULL)
+	err = ledger_totals(c->root.keeper, &total);
+	if (err != NULL)
 		return err;
+	resources_override(&total, &config->resources);
 	c->pool = pool_local_new(c->loop, c->executor, &total);
 	c->cluster = cluster_local_new(c->loop, c->pool);
 	resources_release(&total);

@@ -233,6 +233,10 @@ test_case 'what the host offers can be said of a resume as of a run' '
 	expect_exit 0 weir run --resources cpu=1,mem=1GiB,disk=1GiB "$T/chain.rf" -log "$PWD/log"
 	expect_exit 0 weir resume --resources cpu=1,mem=2GiB,disk=1GiB last
 	expect_exit 2 weir resume --resources cpu=many last
+	# What it does not name is the host'"'"'s.
+	expect_exit 0 weir resume --resources cpu=1 last
+	echo "val Main = exec(image := \"host\", cpu := 1, mem := 16*MiB) (out file) {\" : > {{out}} \"}" >one.rf
+	WEIR_ROOT=$T/fresh expect_exit 0 weir run --resources cpu=1 one.rf
 	for none in cpu=0 cpu=0.0,mem=1GiB mem=0 mem=0GiB; do
 		expect_exit 2 weir resume --resources $none last
 		expect_match err "^weir: resources .--resources.: cpu and mem must be more than 0: nothing could run$"
