@@ -256,7 +256,8 @@ same_ctime(const struct stat *a, const struct stat *b)
 
 /*
  * The object itself is what others will use: it is damaged if its bytes changed. Its ctime moves with
- * every link that another exec makes, so a moved ctime alone only asks for a closer look.
+ * every link that another exec makes, so a moved ctime alone only asks for a closer look. If somebody has removed
+ * it meanwhile, the input is what is left of it.
  */
 static bool
 object_changed(const char *objects, const struct exec_input *in, int arg, const struct stage_mark *mark)
@@ -266,7 +267,7 @@ object_changed(const char *objects, const struct exec_input *in, int arg, const 
 	struct err *err;
 	struct stat st;
 	uint64_t size;
-	bool same;
+	bool gone, same;
 	int fd;
 
 	if (fstatat(arg, in->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_inode(&st, &mark->st) &&
@@ -274,6 +275,9 @@ object_changed(const char *objects, const struct exec_input *in, int arg, const 
 		return false;
 	object_path(objects, &in->file.id, object, sizeof object);
 	fd = open(object, O_RDONLY | O_CLOEXEC);
+	gone = fd < 0 && errno == ENOENT;
+	if (gone)
+		fd = openat(arg, in->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return true;
 	err = sha256_fd(fd, object, &now, &size);
@@ -282,7 +286,7 @@ object_changed(const char *objects, const struct exec_input *in, int arg, const 
 	/* a copy may have been written to, or the link replaced: then the input was not left alone either */
 	if (same)
 		same = fstatat(arg, in->path, &st, AT_SYMLINK_NOFOLLOW) == 0 && same_inode(&st, &mark->st);
-	else
+	else if (!gone)
 		objects_quarantine(objects, &in->file.id);
 	close(fd);
 	return !same;

@@ -368,6 +368,29 @@ test_mounts(void **state unused_arg)
 	world_close(&w);
 }
 
+/* Somebody else removes the object that the input is a link to: the input is as it was. */
+static void
+test_object_removed(void **state unused_arg)
+{
+	struct keeper_options o = { .no_isolation = true };
+	struct world w;
+	struct running g;
+	struct file in;
+	char path[4096], *cmd;
+
+	world_open(&w, &o);
+	object_put(&w, "x", &in);
+	object_path(w.root.objects, &in.id, path, sizeof path);
+	cmd = xasprintf("rm -f %s; cat %%s > %%s; echo y >> %%s", path);
+	struct spec s = { .cmd = cmd, .holes = { ARG(0, 1), OUT(0), OUT(0) }, .nholes = 3,
+		.inputs = { { .path = "0/0", .file = in } }, .ninputs = 1, .outputs = { { "out", false } }, .noutputs = 1 };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	free(cmd);
+	world_close(&w);
+}
+
 /* Without isolation the paths come from the key alone. */
 static void
 test_no_isolation(void **state unused_arg)
@@ -813,6 +836,7 @@ main(void)
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_input_write),
 		cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_object_removed),
 		cmocka_unit_test(test_no_isolation),
 		cmocka_unit_test(test_rude),
 		cmocka_unit_test(test_memory),
