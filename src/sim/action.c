@@ -296,6 +296,10 @@ action_do(struct play *p, struct words *w)
 	} else if (strcmp(w->v[0], "interrupt") == 0 && w->n == 2 && play_run_declared(p, w->v[1])) {
 		if (r)
 			ctl_interrupt(&r->run, "SIGINT");
+	} else if (strcmp(w->v[0], "lose") == 0 && w->n == 3 && strcmp(w->v[1], "objects") == 0) {
+		p->objects_lost = true;
+		world_say(p->world, "%u objects vanish", objects_lose(p->world, (unsigned)atoi(w->v[2])));
+		watch_objects_lost(p->world->watch);
 	} else if (strcmp(w->v[0], "lose") == 0 && w->n == 4 && play_run_declared(p, w->v[3])) {
 		if (owner)
 			ctl_lose_alloc(&owner->run);

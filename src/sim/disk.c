@@ -84,15 +84,21 @@ objects_stat(const struct sim_objects *o, const struct digest *d, struct file *o
 	return x != NULL;
 }
 
-void
-objects_remove(struct sim_objects *o, const struct digest *d)
+unsigned
+objects_lose(struct world *w, unsigned percent)
 {
-	struct object *x = object_find(o, d);
+	struct sim_objects *o = w->objects;
+	struct object *x, *tmp;
+	unsigned n = 0, i = 0;
 
-	if (!x)
-		return;
-	HASH_DEL(o->all, x);
-	free(x);
+	HASH_ITER(hh, o->all, x, tmp) {
+		if (world_dice(w, "object", w->turns, i++) % 100 >= percent)
+			continue;
+		HASH_DEL(o->all, x);
+		free(x);
+		n++;
+	}
+	return n;
 }
 
 struct presence {

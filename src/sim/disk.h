@@ -15,7 +15,8 @@ void objects_add(struct sim_objects *, const struct file *);
 void objects_add_all(struct sim_objects *, const struct fileset *);
 bool objects_has(const struct sim_objects *, const struct digest *);
 bool objects_stat(const struct sim_objects *, const struct digest *, struct file *);
-void objects_remove(struct sim_objects *, const struct digest *);
+/* Some of them vanish, as the world's dice say: so many of a hundred. Returns how many. */
+unsigned objects_lose(struct world *, unsigned percent);
 bool objects_has_all(const struct sim_objects *, const struct fileset *);	/* every file of it */
 
 /* Local files, by absolute path. */

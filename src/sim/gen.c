@@ -312,7 +312,9 @@ misfortune(struct gen *g, unsigned nruns)
 	unsigned run = 1 + below(g, nruns), kind = below(g, 100);
 
 	moment(g, nruns);
-	if (kind < 28) {
+	if (kind < 4) {
+		buf_addf(g->out, "lose objects %s\n", ONE_OF(g, "10%", "50%", "100%"));
+	} else if (kind < 28) {
 		buf_addf(g->out, "kill r%u\n", run);
 	} else if (kind < 38) {
 		buf_addf(g->out, "kill journal of r%u\n", run);

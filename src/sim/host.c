@@ -113,6 +113,10 @@ tell_subs(struct attempt *a, enum report_kind kind)
 {
 	struct sub *s;
 
+	if (!a->told && kind == REPORT_DONE)	/* who is told of the end has heard of the beginning */
+		TAILQ_FOREACH(s, &a->subs, entry)
+			host_report(s, REPORT_TAKEN, a, ATTEMPT_COLLECTING, false);
+	a->told = true;
 	TAILQ_FOREACH(s, &a->subs, entry)
 		host_report(s, kind, a, a->state, false);
 }
@@ -327,6 +331,7 @@ stage_inputs(struct attempt *a)
 {
 	struct world *w = a->host->world;
 	const struct exec_config *c = &a->request.config;
+	struct fileset_builder *gone = NULL;
 	struct file f;
 
 	for (size_t i = 0; i < c->ninputs; i++) {
@@ -334,13 +339,21 @@ stage_inputs(struct attempt *a)
 
 		if (in->dir || objects_has(w->objects, &in->file.id))
 			continue;
-		if (!in->origin)
-			return err_new(ERR_NOT_EXIST, "open", "object");
-		if (!files_read(w->files, in->origin, &f) || !digest_equal(&f.id, &in->file.id))
+		if (in->origin && (!files_read(w->files, in->origin, &f) || !digest_equal(&f.id, &in->file.id))) {
+			fileset_builder_free(gone);
 			return err_msg(ERR_TEMPORARY, "input changed meanwhile: %s", in->origin);
-		objects_add(w->objects, &f);
+		}
+		if (in->origin) {
+			objects_add(w->objects, &f);
+			continue;
+		}
+		gone = gone ? gone : fileset_builder_new();
+		fileset_builder_add(gone, in->path, &in->file);
 	}
-	return NULL;
+	if (!gone)
+		return NULL;
+	a->result.missing = fileset_builder_finish(gone);
+	return err_msg(ERR_NOT_EXIST, "objects of inputs are missing");
 }
 
 static void

@@ -60,7 +60,7 @@ struct attempt {
 	struct exec_claim claim;
 	enum attempt_state state;
 	bool		  live;		/* a slot has it in hand */
-	bool		  waits, admitted, manifest;
+	bool		  waits, admitted, manifest, told;
 	enum attempt_end  end;		/* asked for */
 	struct exec_result result;
 	struct timer	  next;		/* its next step */

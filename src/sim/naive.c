@@ -38,6 +38,7 @@ struct naive {
 	struct distinct *execs;
 	bool	      failed;
 	char	     *result;
+	struct value *value;	/* likewise */
 	double	      cpu, mem;	/* the most that an exec asks for */
 };
 
@@ -296,7 +297,7 @@ naive_new(struct world *w, const struct sim_run *run)
 		value_print(v, program_main_type(run->program->program), &text);
 		n->result = buf_take(&text, NULL);
 	}
-	value_unref(v);
+	n->value = v;
 	return n;
 }
 
@@ -317,6 +318,7 @@ naive_free(struct naive *n)
 		HASH_DEL(n->execs, d);
 		free(d);
 	}
+	value_unref(n->value);
 	value_unref(n->main);
 	graph_free(n->graph);
 	free(n->result);
@@ -339,6 +341,29 @@ size_t
 naive_nexecs(const struct naive *n)
 {
 	return HASH_COUNT(n->execs);
+}
+
+struct there {
+	const struct sim_objects *objects;
+	bool all;
+};
+
+static void
+there_cb(unused_arg const char *path, const struct file *f, void *arg)
+{
+	struct there *t = arg;
+
+	t->all = t->all && objects_has(t->objects, &f->id);
+}
+
+bool
+naive_result_there(const struct naive *n)
+{
+	struct there t = { n->world->objects, true };
+
+	if (n->value)
+		value_each_file(n->value, there_cb, &t);
+	return t.all;
 }
 
 void

@@ -52,6 +52,7 @@ struct play {
 	int64_t	      operator_every;	/* 0: nobody looks after the runs */
 	unsigned      operator_resets;
 	unsigned      deaths;
+	bool	      objects_lost;	/* at some time */
 	char	     *bad;
 };
 /* The line cannot be understood; the first stands. */

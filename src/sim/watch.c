@@ -29,6 +29,7 @@ struct seen {
 struct watch_exec {
 	struct digest pkey;
 	bool	 ok;			/* a success is durable */
+	bool	 vanished;		/* objects of it did since: it may run again, also if others bring them back meanwhile */
 	unsigned ok_by;			/* its newest record is this controller's */
 	struct fileset *fileset;	/* of it; owned */
 	unsigned attempts;		/* made for the run */
@@ -452,6 +453,7 @@ durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *re
 	e->ok_by = ctl;
 	fileset_unref(e->fileset);
 	e->fileset = fileset_ref(rec->result.fileset);
+	e->vanished = !objects_has_all(x->world->objects, e->fileset);
 	explain(r, &rec->node);
 	explain(r, &rec->pkey);
 }
@@ -650,10 +652,21 @@ watch_attempt(struct watch *x, struct ctl *ctl, const struct attempt *a)
 	e->attempts++;
 	if (!ctl || !r->has_state || a->claim.epoch < r->epoch)	/* the last words of one who is gone */
 		return;
-	if (e->ok && objects_has_all(x->world->objects, e->fileset))
+	if (e->ok && !e->vanished)
 		world_fail(x->world, "%s: %s runs again, though its result is on record", r->name,
 		    a->request.config.ident ? a->request.config.ident : "an exec");
 	check_alone(x, r, a);
+}
+
+void
+watch_objects_lost(struct watch *x)
+{
+	struct watch_run *r;
+	struct watch_exec *e;
+
+	for (r = x->runs; r; r = r->hh.next)
+		for (e = r->execs; e; e = e->hh.next)
+			e->vanished = e->vanished || (e->ok && !objects_has_all(x->world->objects, e->fileset));
 }
 
 void

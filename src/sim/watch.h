@@ -59,6 +59,7 @@ void watch_put(struct watch *, struct ctl *, const struct exec_config *, const s
 struct attempt;
 void watch_attempt(struct watch *, struct ctl *, const struct attempt *);	/* created; ctl NULL: it is gone */
 void watch_data(struct watch *, const struct digest *);		/* put into the repository by a controller */
+void watch_objects_lost(struct watch *);			/* some have just vanished */
 void watch_transition(struct watch *, const struct run_state *);	/* a runner says that this is durable */
 /* A controller that had the run leaves by itself: the cache has acknowledged what the run put. */
 void watch_leaves(struct watch *, struct watch_run *, unsigned ctl);
