@@ -218,6 +218,7 @@ program_named(struct play *p, const char *name)
 static void
 judge(struct play *p, struct play_run *r)
 {
+	(void)play_host(p);
 	r->naive = naive_new(p->world, &r->run);
 	r->run.must_fail = naive_failed(r->naive);
 	r->run.nexecs = naive_nexecs(r->naive);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "sim/command.h"
 #include "sim/disk.h"
 #include "sim/naive.h"
 #include "sim/play_priv.h"
@@ -201,7 +202,19 @@ expect_figures(struct play *p, const struct play_run *r, struct words *w)
 	}
 }
 
-/* expect clean | expect right | expect RUN right | expect RUN FIGURE=VALUE... */
+/* expect time <= DURATION: since the start. */
+static void
+expect_time(struct play *p, const struct words *w)
+{
+	int64_t ns, now = p->world->clock.mono - p->started;
+
+	if (w->n != 3 || !duration_parse(w->v[2], &ns))
+		play_bad(p, "expect time <= DURATION");
+	else if (!compare((double)now, w->v[1], (double)ns))
+		play_fail(p, "%.3f s have gone by, expected %s %s", (double)now / 1e9, w->v[1], w->v[2]);
+}
+
+/* expect clean | expect right | expect RUN right | expect RUN FIGURE=VALUE... | expect time <= DURATION */
 void
 expect(struct play *p, struct words *w)
 {
@@ -213,6 +226,8 @@ expect(struct play *p, struct words *w)
 	} else if (w->n == 1 && strcmp(w->v[0], "right") == 0) {
 		TAILQ_FOREACH(r, &p->runs, link)
 			expect_right(p, r);
+	} else if (w->n > 0 && strcmp(w->v[0], "time") == 0) {
+		expect_time(p, w);
 	} else if (w->n >= 2 && (r = play_run_find(p, w->v[0])) != NULL) {
 		words_drop(w, 1);
 		if (strcmp(w->v[0], "right") == 0) {

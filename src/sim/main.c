@@ -208,37 +208,106 @@ base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* `for NAME FROM..TO`: the scenario is played once for each value, in the place of $NAME. */
+struct each {
+	char	 name[16];
+	unsigned from, to;
+	bool	 any;
+};
+
+static void
+find_each(const char *text, struct each *e)
+{
+	memset(e, 0, sizeof *e);
+	e->to = e->from = 1;
+	for (const char *p = text; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (sscanf(p, "for %15[A-Z] %u..%u", e->name, &e->from, &e->to) == 3) {
+			e->any = true;
+			return;
+		}
+	}
+}
+
+/* The line itself becomes a comment, so that lines keep their numbers. */
+static void
+substitute(const struct each *e, unsigned value, const char *text, struct buf *out)
+{
+	size_t n = strlen(e->name);
+
+	buf_clear(out);
+	for (const char *p = text; *p; p++) {
+		if (e->any && *p == '$' && strncmp(p + 1, e->name, n) == 0) {
+			buf_addf(out, "%u", value);
+			p += n;
+		} else if (e->any && (p == text || p[-1] == '\n') && strncmp(p, "for ", 4) == 0) {
+			buf_addstr(out, "#");
+		} else {
+			buf_addch(out, *p);
+		}
+	}
+}
+
+static void
+tell_failure(const char *path, struct buf *text)
+{
+	char *kind = xstrdup(verdict->kind), *why = xstrdup(verdict->text), *kept;
+
+	printf("# %s\n", why);
+	if (keep_dir) {
+		kept = keep(text, kind, base_name(path), why);
+		printf("# see %s\n", kept);
+		free(kept);
+	}
+	free(kind);
+	free(why);
+}
+
+static unsigned
+run_file(const char *path, unsigned *n)
+{
+	struct buf b = BUF_INIT, text = BUF_INIT;
+	struct err *err = buf_read_file(&b, path, 1 << 20);
+	unsigned failures = 0;
+	struct each e;
+
+	if (err) {
+		char *why = err_str(err);
+
+		printf("not ok %u - %s\n# %s\n", ++*n, base_name(path), why);
+		free(why);
+		err_free(err);
+		return 1;
+	}
+	find_each(buf_str(&b), &e);
+	for (unsigned v = e.from; v <= e.to; v++) {
+		bool ok;
+
+		substitute(&e, v, buf_str(&b), &text);
+		ok = in_child(buf_str(&text), 0, 0, false);
+		printf("%sok %u - %s", ok ? "" : "not ", ++*n, base_name(path));
+		if (e.any)
+			printf(" %s=%u", e.name, v);
+		putchar('\n');
+		if (!ok) {
+			tell_failure(path, &text);
+			failures++;
+		}
+		fflush(stdout);
+	}
+	buf_release(&b);
+	buf_release(&text);
+	return failures;
+}
+
 static unsigned
 run_files(char *const *files, int n)
 {
-	unsigned failures = 0;
+	unsigned failures = 0, cases = 0;
 
-	printf("1..%d\n", n);
-	for (int i = 0; i < n; i++) {
-		struct buf b = BUF_INIT;
-		struct err *err = buf_read_file(&b, files[i], 1 << 20);
-		bool ok = !err && in_child(buf_str(&b), 0, 0, false);
-
-		printf("%sok %d - %s\n", ok ? "" : "not ", i + 1, base_name(files[i]));
-		if (!ok) {
-			char *why = err ? err_str(err) : xstrdup(verdict->text);
-
-			printf("# %s\n", why);
-			free(why);
-			failures++;
-		}
-		if (!ok && !err && keep_dir) {
-			char *kind = xstrdup(verdict->kind), *why = xstrdup(verdict->text), *path = keep(&b, kind, base_name(files[i]), why);
-
-			printf("# see %s\n", path);
-			free(path);
-			free(kind);
-			free(why);
-		}
-		fflush(stdout);
-		err_free(err);
-		buf_release(&b);
-	}
+	for (int i = 0; i < n; i++)
+		failures += run_file(files[i], &cases);
+	printf("1..%u\n", cases);
 	return failures;
 }
 

@@ -9,6 +9,7 @@
 #include "eval/config.h"
 #include "sim/command.h"
 #include "sim/disk.h"
+#include "sim/host.h"
 #include "sim/watch.h"
 
 /* Recursion over the graph, one visit a node. Its programs are small: no depth is too much for the stack. */
@@ -97,6 +98,7 @@ static bool
 can_run(struct naive *n, const struct flow *f)
 {
 	double mem = f->u.exec->resources.mem > MEM_LEAST ? f->u.exec->resources.mem : MEM_LEAST;
+	const struct host *h = TAILQ_FIRST(&n->world->hosts);
 	struct command c;
 
 	command_parse(f->u.exec->cmd, &c);
@@ -105,6 +107,8 @@ can_run(struct naive *n, const struct flow *f)
 	else
 		n->mem = mem * MEM_GROWTH > n->mem ? mem * MEM_GROWTH : n->mem;
 	n->cpu = f->u.exec->resources.cpu > n->cpu ? f->u.exec->resources.cpu : n->cpu;
+	if (h && !resources_available(&h->total, &f->u.exec->resources))
+		return false;
 	return c.fails != UINT32_MAX && c.needs <= mem * MEM_GROWTH;
 }
 

@@ -5,37 +5,55 @@
 #include "base/xalloc.h"
 #include "sim/play_priv.h"
 
-/* Lines into words. A word in double quotes may hold blanks; A `:` at the end of one is a word of its own, a `,` is dropped. */
+/*
+ * Lines into words. Between double quotes a word may hold blanks; a `:` at the end of one is a word of its
+ * own, a `,` is dropped.
+ */
+
+/* The end of the word at p, and its length without quotes. */
+static const char *
+word_end(const char *p, char *out, size_t *n)
+{
+	bool quoted = false;
+
+	*n = 0;
+	for (; *p && (quoted || (*p != ' ' && *p != '\t')); p++) {
+		if (*p == '"')
+			quoted = !quoted;
+		else
+			out[(*n)++] = *p;
+	}
+	return p;
+}
+
+static void
+add_word(struct words *w, const char *p, size_t n)
+{
+	if (w->n < MAX_WORDS)
+		w->v[w->n++] = xstrndup(p, n);
+}
 
 void
 words_split(const char *p, struct words *w)
 {
-	const char *start;
-	bool colon;
+	char *word = xmalloc(strlen(p) + 1);
+	bool quoted;
 	size_t n;
 
 	w->n = 0;
-	while (w->n < MAX_WORDS) {
-		p += strspn(p, " \t");
-		if (*p == '\0' || *p == '#')
-			break;
-		if (*p == '"') {
-			start = ++p;
-			n = strcspn(p, "\"");
-			p += n + (p[n] == '"');
+	for (p += strspn(p, " \t"); *p && *p != '#'; p += strspn(p, " \t")) {
+		quoted = *p == '"';
+		p = word_end(p, word, &n);
+		if (quoted || n < 2 || (word[n - 1] != ':' && word[n - 1] != ',')) {
+			add_word(w, word, n);
 		} else {
-			start = p;
-			n = strcspn(p, " \t");
-			p += n;
+			add_word(w, word, n - 1);
+			if (word[n - 1] == ':')
+				add_word(w, ":", 1);
 		}
-		colon = n > 1 && start[n - 1] == ':';
-		if (n > 1 && (colon || start[n - 1] == ','))
-			n--;
-		w->v[w->n++] = xstrndup(start, n);
-		if (colon && w->n < MAX_WORDS)
-			w->v[w->n++] = xstrdup(":");
 	}
 	w->v[w->n] = NULL;
+	free(word);
 }
 
 void
