@@ -96,6 +96,7 @@ run_json(const struct run_entry *e, const struct run_view *v)
 	json_object_set_new(doc, "records", json_integer((json_int_t)e->n));
 	json_object_set_new(doc, "state", state_json(&e->state));
 	json_object_set_new(doc, "inputs", inputs_json(v));
+	json_object_set_new(doc, "usage", usage_json(&v->usage));
 	for (size_t i = 0; i < v->nexecs; i++)
 		json_array_append_new(execs, view_exec_json(&v->execs[i], e->live));
 	json_object_set_new(doc, "execs", execs);

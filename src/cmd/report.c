@@ -25,6 +25,7 @@ struct completion {
 	const struct digest *object;		/* likewise */
 	bool		again;		/* it has failed, and is tried again */
 	const struct resources *with;	/* with these; NULL: unknown */
+	double		asked;
 };
 
 void
@@ -56,6 +57,7 @@ void
 report_clear(struct report *r)
 {
 	report_forget(r);
+	usage_release(&r->usage);
 	memset(r, 0, sizeof *r);
 }
 
@@ -244,6 +246,8 @@ report_completion(struct report *r, const struct completion *c)
 		log_debug("start  %.*s", (int)c->ident_len, c->ident == NULL ? "" : c->ident);
 		break;
 	case XEV_ENDED:
+		if (c->result != NULL)
+			usage_add(&r->usage, c->ident, c->ident_len, c->asked, c->result);
 		say_ended(r, c);
 		break;
 	case XEV_LOST:
@@ -270,6 +274,7 @@ report_event(struct report *r, const struct eval_event *ev)
 
 	c.with = ev->again;
 	c.again = ev->again != NULL;
+	c.asked = ev->asked;
 	if (f->has_pkey)
 		c.key = f->pkey;
 	c.ident = f->ident;
@@ -307,8 +312,9 @@ report_record(struct report *r, const msgpack_object *o)
 	c.url = x.url;
 	c.url_len = x.url_len;
 	c.result = x.has_result ? &x.result : NULL;
-	c.again = x.has_result && x.event == XEV_ENDED && eval_retries(&x.result, x.retry);
+	c.again = x.again;
 	c.object = digest_is_zero(&x.object) ? NULL : &x.object;
+	c.asked = (double)x.asked;
 	report_completion(r, &c);
 	exec_record_release(&x);
 }
@@ -432,6 +438,7 @@ report_end(struct report *r, const struct run_state *s)
 {
 	char id[ID_TEXT], *why;
 
+	usage_say(&r->usage);
 	say_sums(r);
 	id_text(ID_RUN, &r->run, id);
 	if (s->Err == NULL) {

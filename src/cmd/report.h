@@ -2,6 +2,7 @@
 #ifndef WEIR_CMD_REPORT_H
 #define WEIR_CMD_REPORT_H
 
+#include "cmd/usage.h"
 #include "run/record.h"
 
 /*
@@ -21,6 +22,7 @@ struct report {
 	uint64_t       done, known, inputs, lost;
 	struct failure *failures;	/* owned */
 	size_t	       nfailures;
+	struct usage   usage;
 };
 void report_init(struct report *, const char *objects, const struct digest *run);
 void report_clear(struct report *);

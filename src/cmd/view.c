@@ -49,6 +49,7 @@ view_release(struct run_view *v)
 		exec_result_release(&v->inputs[i].result);
 	}
 	free(v->inputs);
+	usage_release(&v->usage);
 	memset(v, 0, sizeof *v);
 }
 
@@ -130,6 +131,8 @@ take_exec(struct builder *b, const struct exec_record *r, int64_t time)
 		x->started = time;
 		resources_copy(&x->resources, &r->resources);
 	}
+	if (r->event == XEV_ENDED && r->has_result)
+		usage_add(&b->v->usage, r->ident, r->ident_len, (double)r->asked, &r->result);
 	if (r->has_result) {
 		if (x->has_result)
 			exec_result_release(&x->result);

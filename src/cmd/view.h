@@ -2,6 +2,7 @@
 #ifndef WEIR_CMD_VIEW_H
 #define WEIR_CMD_VIEW_H
 
+#include "cmd/usage.h"
 #include "run/rundb.h"
 
 /*
@@ -31,6 +32,7 @@ struct run_view {
 	size_t		   nexecs;
 	struct input_view *inputs;
 	size_t		   ninputs;
+	struct usage	   usage;
 };
 void view_init(struct run_view *, const struct run_record *, size_t n);
 /* Reads the run's records. */

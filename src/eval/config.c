@@ -179,18 +179,26 @@ node_config_exec(struct node_config *nc, const struct origin *o, const struct fl
 	set_holes(nc, f);
 }
 
-void
-node_resources(const struct flow *f, unsigned retry, const struct resources *total, struct resources *out)
+double
+node_memory(const struct flow *f)
 {
-	double mem;
+	double mem = resources_get(&f->u.exec->resources, "mem");
+
+	return mem < MIN_MEM ? MIN_MEM : mem;
+}
+
+void
+node_resources(const struct flow *f, double learned, unsigned grown, const struct resources *total,
+    struct resources *out)
+{
+	double mem = node_memory(f);
 
 	resources_copy(out, &f->u.exec->resources);
 	if (resources_get(out, "cpu") < MIN_CPU)
 		resources_set(out, "cpu", MIN_CPU);
-	mem = resources_get(out, "mem");
-	if (mem < MIN_MEM)
-		mem = MIN_MEM;
-	for (unsigned i = 0; i < retry; i++)
+	if (learned > mem)
+		mem = learned < total->mem ? learned : mem < total->mem ? total->mem : mem;
+	for (unsigned i = 0; i < grown; i++)
 		if (mem < total->mem)
 			mem = mem * MEM_GROWTH < total->mem ? mem * MEM_GROWTH : total->mem;
 	resources_set(out, "mem", mem);

@@ -20,8 +20,14 @@ void node_config_intern(struct node_config *, const struct origin *, const char 
 must_check struct err *node_operands_check(const struct flow *);
 /* An exec whose operands were checked; pkey is set. */
 void node_config_exec(struct node_config *, const struct origin *, const struct flow *);
-/* What is admitted: at least one core and 500 MiB, and for each retry half as much memory again, within total. */
-void node_resources(const struct flow *, unsigned retry, const struct resources *total, struct resources *out);
+/* The memory that an exec asks for: at least 500 MiB. */
+double node_memory(const struct flow *);
+/*
+ * What is admitted: at least one core; memory as asked for or learned (0: nothing was), whichever is more, and for each
+ * time that it was not enough half as much again, within total.
+ */
+void node_resources(const struct flow *, double learned, unsigned grown, const struct resources *total,
+    struct resources *out);
 
 /* The value of a node from its result. A file that is missing is an error that names it. */
 must_check struct err *node_value(const struct flow *, const struct fileset *, struct value **);

@@ -81,7 +81,7 @@ enum {
 	CORE_KEYLESS = 8,	/* it will not: an input below cannot be read */
 	CORE_DEPSDONE = 16,	/* in FLOW_KEYS: with all operands known */
 	CORE_LISTED = 32,	/* among the failures */
-	CORE_LOST = 64,		/* its result was lost: neither looked up nor taken from a record */
+	CORE_LOST = 64,		/* its result was lost: not looked up; the host's record of it is void, too */
 	CORE_FORCED = 128,	/* operands were forced: those of before stand behind them, in deps */
 	CORE_INHERITED = 256,	/* its error is another node's */
 	CORE_NEAR = 512,	/* of makers.c; none between its calls */

@@ -36,6 +36,7 @@ struct eval_event {
 	const struct resources	    *again;	/* ENDED: failed, and to be tried again with these; or NULL */
 	bool			     logical;	/* HIT: by logical key */
 	bool			     joined;	/* STARTED: another run's exec, which this one shares */
+	double			     asked;	/* ENDED: bytes of memory that the exec would have had at first */
 };
 /* Another run's or an earlier try's knowledge, from the journal. */
 struct eval_host {
@@ -46,11 +47,10 @@ struct eval_host {
 	/* The run's own record of an ended exec, or of a resolved input by URL; borrowed, NULL if unknown. Optional. */
 	const struct exec_result *(*known_exec)(const struct digest *pkey, void *arg);
 	const struct exec_result *(*known_intern)(const char *url, void *arg);
+	/* Memory that worked for execs of this identifier that ask for so much, where that was not enough; 0: unknown. Optional. */
+	double (*memory)(const char *ident, double asked, void *arg);
 	void *arg;
 };
-
-/* Of an exec that has failed: would a try that was its retry-th be followed by another? */
-bool eval_retries(const struct exec_result *, unsigned retry);
 
 struct eval_stats {
 	uint64_t nodes, edges;		/* of the graph, now */

@@ -36,6 +36,8 @@ struct work {
 	struct exec_result result;	/* waits for its record */
 	bool		   has_result, started;
 	unsigned	   retry, losses;
+	unsigned	   grown;	/* of the retries, those for want of memory */
+	double		   learned;	/* what its memory began with, or 0: as asked */
 	uint64_t	   healed;	/* heal_now() when the attempt was started */
 	struct file	   file;	/* of the result: what must be there */
 	struct digest	   key;		/* of an exec: in the table of keys */

@@ -158,8 +158,18 @@ take_result(struct eval *e, struct flow *f, const struct exec_result *r, struct 
 	return true;
 }
 
-bool
-eval_retries(const struct exec_result *r, unsigned retry)
+/* Bytes that worked before for execs like this one, or 0. */
+static double
+learned(const struct eval *e, const struct flow *f)
+{
+	const struct eval_host *h = &e->args.host;
+
+	return h->memory ? h->memory(f->ident, node_memory(f), h->arg) : 0;
+}
+
+/* Of an exec that has failed: would a try that was its retry-th be followed by another? */
+static bool
+worth_a_retry(const struct exec_result *r, unsigned retry)
 {
 	return r->state == ATTEMPT_FAILED && retry < RETRIES && (err_is(r->err, ERR_OOM) || err_is(r->err, ERR_TEMPORARY));
 }
@@ -171,7 +181,7 @@ use_known(struct eval *e, struct flow *f, const struct exec_result *r)
 	struct digest keys[2];
 	struct err *err;
 
-	if (!r || r->state == ATTEMPT_LOST || eval_retries(r, 0))
+	if (!r || r->state == ATTEMPT_LOST || worth_a_retry(r, 0))
 		return false;
 	if (r->state == ATTEMPT_FAILED) {
 		core_failed(&e->core, f, err_copy(r->err));
@@ -271,6 +281,14 @@ store_begin(struct work *w)
 	    source_from_bytes(w->eval->op.loop, f->u.data.p, f->u.data.len), &want, store_done, w);
 }
 
+/* Not when it has had all the memory there is. */
+static bool
+will_retry(const struct work *w)
+{
+	return worth_a_retry(&w->result, w->retry) && !(err_is(w->result.err, ERR_OOM) &&
+	    w->nc.config.resources.mem >= eval_alloc(w->eval)->resources.mem);
+}
+
 /* The record of its end is durable: the node is done, or tries again. */
 static void
 work_settle(struct work *w)
@@ -284,7 +302,8 @@ work_settle(struct work *w)
 		work_free(w);
 		return;
 	}
-	if (w->node->op == FLOW_EXEC && eval_retries(r, w->retry)) {
+	if (w->node->op == FLOW_EXEC && will_retry(w)) {
+		w->grown += err_is(r->err, ERR_OOM);
 		w->retry++;
 		work_submit(w);
 		return;
@@ -320,8 +339,10 @@ work_commit(struct work *w)
 		.config = &w->nc.config, .result = &w->result };
 	struct resources again = RESOURCES_INIT;
 
-	if (ev.kind == EV_ENDED && eval_retries(&w->result, w->retry)) {
-		node_resources(w->node, w->retry + 1, &eval_alloc(e)->resources, &again);
+	if (ev.kind == EV_ENDED)
+		ev.asked = node_memory(w->node);
+	if (ev.kind == EV_ENDED && will_retry(w)) {
+		node_resources(w->node, w->learned, w->grown + err_is(w->result.err, ERR_OOM), &eval_alloc(e)->resources, &again);
 		ev.again = &again;
 	}
 	w->node->state = FLOW_COMMIT;
@@ -436,7 +457,7 @@ work_starting(bool joined, void *arg)
 		e->stats.interns++;
 		return c;
 	}
-	node_resources(w->node, w->retry, &eval_alloc(e)->resources, &c->resources);
+	node_resources(w->node, w->learned, w->grown, &eval_alloc(e)->resources, &c->resources);
 	w->started = true;
 	w->healed = heal_now(e);
 	e->stats.waiting--;
@@ -467,7 +488,9 @@ work_submit(struct work *w)
 		e->stats.waiting += w->started;
 		w->started = false;
 		w->node->state = FLOW_READY;
-		node_resources(w->node, w->retry, &eval_alloc(e)->resources, &res);
+		if (w->grown == 0)
+			w->learned = learned(e, w->node);
+		node_resources(w->node, w->learned, w->grown, &eval_alloc(e)->resources, &res);
 		want.key = w->node->pkey;
 		want.join = may_join(e, w->node);
 		want.resources = &res;
@@ -579,7 +602,7 @@ shape_window(struct eval *e, const struct flow *f)
 	struct buf name = BUF_INIT;
 	struct window *win;
 
-	node_resources(f, 0, &eval_alloc(e)->resources, &res);
+	node_resources(f, learned(e, f), 0, &eval_alloc(e)->resources, &res);
 	buf_addf(&name, "%a %a %a", res.mem, res.cpu, res.disk);
 	for (unsigned i = 0; i < res.nfeatures; i++)
 		buf_addf(&name, " %s=%a", res.features[i].label, res.features[i].amount);
@@ -601,8 +624,6 @@ known(const struct eval *e, const struct flow *f)
 {
 	const struct eval_host *h = &e->args.host;
 
-	if (f->flags & CORE_LOST)
-		return NULL;
 	if (f->op == FLOW_EXEC && f->state != FLOW_LOOKUP)
 		return h->known_exec ? h->known_exec(&f->pkey, h->arg) : NULL;
 	if (is_local(f))

@@ -100,7 +100,6 @@ parse_args(int argc, char **argv, struct keeper_opts *o)
 	return err;
 }
 
-/* What was not said is the host's; said amounts stand. */
 static void
 totals_fill(struct keeper *k)
 {

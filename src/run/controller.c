@@ -13,11 +13,13 @@
 #include "base/xalloc.h"
 #include "cluster/cluster_local.h"
 #include "executor/executor_local.h"
+#include "executor/host.h"
 #include "executor/keeper_client.h"
 #include "executor/ledger.h"
 #include "pool/pool_local.h"
 #include "run/rebuild.h"
 #include "run/runner.h"
+#include "run/sizes.h"
 #include "store/assoc_lmdb.h"
 #include "store/repo_file.h"
 #include "store/sock.h"
@@ -198,7 +200,7 @@ fill_assoc(struct controller *c)
 
 	if (!rebuild_wanted(&c->root, c->id))
 		return;
-	err = rebuild(c->loop, &c->root, c->id, c->assoc, &results);
+	err = rebuild(c->loop, &c->root, c->id, c->assoc, c->sizes, &results);
 	text = err == NULL ? NULL : err_str(err);
 	if (err != NULL)
 		log_error("cache: it could not be rebuilt from the journals: %s", text);
@@ -228,6 +230,7 @@ controller_open(struct loop *loop, const struct controller_config *config, struc
 		goto out;
 	c->assoc = assoc_lmdb_new(loop, &c->root);
 	assoc_lmdb_on_down(c->assoc, controller_down_cb, c);
+	c->sizes = sizes_new(c->assoc);
 	fill_assoc(c);
 	c->sched = sched_new(loop, c->cluster);
 	*out = c;
@@ -280,6 +283,7 @@ controller_close(struct controller *c)
 		flush_assoc(c);
 	if (c->sched != NULL)
 		sched_free(c->sched);
+	sizes_free(c->sizes);
 	if (c->assoc != NULL)
 		assoc_free(c->assoc);
 	cluster_free(c->cluster);

@@ -24,6 +24,7 @@ struct controller {
 	struct executor	*executor;
 	struct repo	*repo;
 	struct assoc	*assoc;
+	struct sizes	*sizes;		/* or NULL: nothing is learned */
 	struct pool	*pool;
 	struct cluster	*cluster;
 	struct sched	*sched;

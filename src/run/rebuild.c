@@ -30,6 +30,7 @@ struct run_mode {
 struct rebuilding {
 	struct loop	*loop;
 	struct assoc	*assoc;
+	struct sizes	*sizes;
 	struct run_mode *modes;
 	size_t		 results;
 	bool		 done;		/* the flush is over */
@@ -179,13 +180,15 @@ rebuild_exec(const struct journal_item *item, void *arg)
 
 	if (b->err != NULL || !p->is_exec || p->event == XEV_STARTED || p->event == XEV_LOST)
 		return;
-	if (!mode_of(b, &p->head.run)->writes)
+	if (!mode_of(b, &p->head.run)->writes && p->event != XEV_ENDED)
 		return;
 	err = mpk_parse(&doc, item->payload, item->len);
 	if (err == NULL) {
 		err = record_as_exec(mpk_root(&doc), &r);
 		if (err == NULL) {
-			put_back(b, &r);
+			if (mode_of(b, &p->head.run)->writes)
+				put_back(b, &r);
+			sizes_relearn(b->sizes, &p->head.run, &r);
 			exec_record_release(&r);
 		}
 		mpk_doc_release(&doc);
@@ -208,9 +211,10 @@ put_meta(struct rebuilding *b)
 }
 
 struct err *
-rebuild(struct loop *loop, const struct root *root, const char *own, struct assoc *assoc, size_t *results)
+rebuild(struct loop *loop, const struct root *root, const char *own, struct assoc *assoc, struct sizes *sizes,
+    size_t *results)
 {
-	struct rebuilding b = { .loop = loop, .assoc = assoc };
+	struct rebuilding b = { .loop = loop, .assoc = assoc, .sizes = sizes };
 	struct err *err = journals_each(root, own, NULL, NULL, rebuild_mode, &b);
 
 	if (err == NULL)

@@ -3,6 +3,7 @@
 #define WEIR_RUN_REBUILD_H
 
 #include "iface/assoc.h"
+#include "run/sizes.h"
 #include "store/root.h"
 
 /*
@@ -14,9 +15,10 @@
 bool rebuild_wanted(const struct root *, const char *own);
 /*
  * Reads all journals and puts each result into the assoc (one of assoc_lmdb), under both keys, for runs that may write
- * the cache. A step of the start: turns the loop until everything is committed, or the writer does not answer. On
+ * the cache; and what memory execs turned out to need. A step of the start: turns the loop until everything is committed, or the writer does not answer. On
  * success the mark is gone; results counts the entries. Afterwards it is simply done again the next time.
  */
-must_check struct err *rebuild(struct loop *, const struct root *, const char *own, struct assoc *, size_t *results);
+must_check struct err *rebuild(struct loop *, const struct root *, const char *own, struct assoc *, struct sizes *,
+    size_t *results);
 
 #endif

@@ -156,6 +156,14 @@ put_pos(struct mpk_w *w, const struct src_pos *p)
 	free(s);
 }
 
+static void
+put_ended(struct mpk_w *w, const struct eval_event *ev)
+{
+	put_u64(w, "asked", (uint64_t)ev->asked);
+	mpk_key(w, "again");
+	mpk_bool(w, ev->again != NULL);
+}
+
 static const enum exec_event event_of[] = {
 	[EV_INTERN] = XEV_INTERN, [EV_STARTED] = XEV_STARTED, [EV_ENDED] = XEV_ENDED, [EV_LOST] = XEV_LOST, [EV_HIT] = XEV_HIT,
 };
@@ -165,12 +173,13 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 {
 	const struct flow *f = ev->node;
 	bool exec = f->op == FLOW_EXEC, started = ev->kind == EV_STARTED && exec;
+	bool asked = ev->kind == EV_ENDED && exec;
 	bool components = started && with_components && ev->components != NULL;
 	struct mpk_w w;
 
 	mpk_w_init(&w, out);
 	put_head(&w, h, 6 + (exec ? 2 : 1) + (started ? 5 : 0) + (components ? 1 : 0) + (ev->config != NULL ? 2 : 0) +
-	    (ev->result != NULL ? 1 : 0) + (ev->object != NULL ? 1 : 0));
+	    (ev->result != NULL ? 1 : 0) + (ev->object != NULL ? 1 : 0) + (asked ? 2 : 0));
 	put_str(&w, "event", event_names[event_of[ev->kind]]);
 	put_digest(&w, "node", &f->digest);
 	put_digest(&w, "lkey", f->has_lkey ? &f->lkey : NULL);
@@ -198,6 +207,8 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 		put_u64(&w, "try", ev->config->claim.try_);
 		put_u64(&w, "retry", ev->config->claim.retry);
 	}
+	if (asked)
+		put_ended(&w, ev);
 	if (ev->object != NULL)
 		put_digest(&w, "object", ev->object);
 	if (ev->result != NULL) {
@@ -398,6 +409,8 @@ record_as_exec(const msgpack_object *o, struct exec_record *r)
 	(void)mpk_get_str(o, "url", &r->url, &r->url_len);
 	(void)mpk_get_str(o, "pos", &r->pos, &r->pos_len);
 	(void)mpk_get_bool(o, "logical", &r->logical);
+	(void)mpk_get_u64(o, "asked", &r->asked);
+	(void)mpk_get_bool(o, "again", &r->again);
 	r->try_ = get_u32(o, "try");
 	r->retry = get_u32(o, "retry");
 	if ((sub = mpk_get(o, "resources")) != NULL)

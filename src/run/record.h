@@ -26,6 +26,8 @@ struct exec_record {
 	size_t		 ident_len, image_len, cmd_len, url_len, pos_len;
 	uint32_t	 try_, retry;
 	bool		 logical;
+	bool		 again;		/* ended, and is tried again */
+	uint64_t	 asked;		/* ended: bytes of memory that the program asks for, at least the least there is */
 	bool		 has_result;
 	struct exec_result result;		/* owned */
 	struct resources resources;		/* owned: asked for */

@@ -5,6 +5,7 @@
 
 #include "base/xalloc.h"
 #include "executor/keeper_client.h"
+#include "run/sizes.h"
 
 /*
  * The runner's records, and its side of the evaluator's host interface. What a reader would get wrong:
@@ -152,6 +153,8 @@ host_commit(const struct eval_event *ev, void (*cb)(struct err *, void *), void 
 		c->pkey = ev->node->pkey;
 		c->attempt = ev->result->attempt;
 	}
+	if (ev->kind == EV_ENDED)
+		sizes_learn(r->controller->sizes, ev->node->ident, ev->asked, ev->result);
 	c->wait = journal_wait_start(r->controller->journal, append_exec(r, ev), commit_durable_cb, c);
 	if (r->events.exec != NULL)
 		r->events.exec(r, ev, r->events.arg);
@@ -178,8 +181,16 @@ host_known_intern(const char *url, void *arg)
 	return run_knowledge_intern(r->known, url);
 }
 
+static double
+host_memory(const char *ident, double asked, void *arg)
+{
+	struct runner *r = arg;
+
+	return sizes_get(r->controller->sizes, ident, asked);
+}
+
 struct eval_host
 runner_host(struct runner *r)
 {
-	return (struct eval_host){ host_note, host_commit, host_known_exec, host_known_intern, r };
+	return (struct eval_host){ host_note, host_commit, host_known_exec, host_known_intern, host_memory, r };
 }

@@ -27,6 +27,8 @@ note(const struct eval_event *ev, void *arg)
 	case EV_LOST:
 		assert_true(!ev->object != !ev->result);
 		say(w, "lost", ev->node, ev->object ? "'s object" : "");
+		if (ev->object && digest_equal(&ev->node->pkey, &w->known_key))
+			exec_result_release(&w->known);
 		return;
 	case EV_INTERN:
 	case EV_ENDED:
@@ -98,6 +100,14 @@ known_intern(const char *url, void *arg)
 	return w->known_url && strcmp(url, w->known_url) == 0 ? &w->known_input : NULL;
 }
 
+static double
+memory(const char *ident, double asked, void *arg)
+{
+	struct world *w = arg;
+
+	return w->learned_ident && strcmp(ident, w->learned_ident) == 0 && asked <= w->learned ? w->learned : 0;
+}
+
 static void
 hold_cb(struct sched_alloc *hold, struct err *err, void *arg)
 {
@@ -129,7 +139,7 @@ world_on(struct world *w, struct loop *loop, const char *resources)
 	w->args.run = w->run;
 	w->args.assoc = &w->fake.assoc;
 	w->args.dir = "/work";
-	w->args.host = (struct eval_host){ note, commit, known_exec, known_intern, w };
+	w->args.host = (struct eval_host){ note, commit, known_exec, known_intern, memory, w };
 	world_graph(w);
 }
 

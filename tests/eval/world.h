@@ -29,6 +29,8 @@ struct world {
 	struct digest	known_key;
 	struct exec_result known;
 	const char     *known_url;
+	const char     *learned_ident;	/* and what its execs are known to need */
+	double		learned;
 	struct exec_result known_input;
 
 	/* The end. */

@@ -176,7 +176,7 @@ rebuild_now(const struct root *root)
 	struct assoc *a = assoc_lmdb_new(loop, root);
 	size_t n = 0;
 
-	assert_ok(rebuild(loop, root, "own", a, &n));
+	assert_ok(rebuild(loop, root, "own", a, NULL, &n));
 	assert_int_equal(assoc_lmdb_npending(a), 0);
 	assoc_free(a);
 	loop_free(loop);
@@ -283,6 +283,76 @@ test_wanted(void **state unused_arg)
 	maker_end(&m);
 }
 
+/* An exec that had more memory than it asked for, and so succeeded: the next one of its name begins with that. */
+static void
+add_grown(struct maker *m, const char *ident, double asked, double had, enum attempt_state state)
+{
+	struct record_head h = head(m, REC_EXEC, RUN_OFF);
+	struct flow_exec x = { .image = "host", .cmd = ident };
+	struct exec_config config = { .claim = { .retry = 1 } };
+	struct exec_result r;
+	struct eval_event ev = { .kind = EV_ENDED, .result = &r, .config = &config, .asked = asked };
+	struct buf b = BUF_INIT;
+
+	ev.node = flow_exec(m->g, &x, NULL, 0, ident, NULL);
+	result_of(&r, state, 1);
+	r.owner = h.run;
+	resources_set(&r.usage.admitted, "mem", had);
+	record_exec(&b, &h, &ev, false);
+	exec_result_release(&r);
+	add(m, &b);
+}
+
+static void
+test_sizes(void **state unused_arg)
+{
+	struct loop *loop = loop_new(NULL);
+	struct exec_result r = { .state = ATTEMPT_OK };
+	struct sizes *s;
+	struct assoc *a;
+	struct maker m;
+	pid_t writer;
+	size_t n;
+
+	maker_begin(&m);
+	add_run(&m, RUN_OFF);	/* which reads and writes no cache: what it learned counts all the same */
+	add_grown(&m, "a", 100, 150, ATTEMPT_OK);
+	add_grown(&m, "a", 100, 225, ATTEMPT_OK);
+	add_grown(&m, "a", 100, 150, ATTEMPT_OK);
+	add_grown(&m, "b", 100, 150, ATTEMPT_FAILED);
+	add_grown(&m, "c", 100, 100, ATTEMPT_OK);
+	write_journal(&m, "c1");
+	writer = writer_start(&m.t.root, NULL);
+	a = assoc_lmdb_new(loop, &m.t.root);
+	s = sizes_new(a);
+	assert_ok(rebuild(loop, &m.t.root, "own", a, s, &n));
+	assert_int_equal(n, 0);
+	sizes_free(s);
+	/* Another process reads it. */
+	s = sizes_new(a);
+	assert_true(sizes_get(s, "a", 100) == 225);
+	assert_true(sizes_get(s, "a", 101) == 0 && sizes_get(s, "b", 100) == 0 && sizes_get(s, "c", 100) == 0);
+	/* It is only ever raised, and only by what has succeeded on its own account. */
+	resources_set(&r.usage.admitted, "mem", 200);
+	sizes_learn(s, "a", 100, &r);
+	assert_true(sizes_get(s, "a", 100) == 225);
+	resources_set(&r.usage.admitted, "mem", 300);
+	r.attached = true;
+	sizes_learn(s, "a", 100, &r);
+	assert_true(sizes_get(s, "a", 100) == 225);
+	r.attached = false;
+	sizes_learn(s, "a", 100, &r);
+	assert_true(sizes_get(s, "a", 100) == 300);
+	sizes_learn(NULL, "a", 100, &r);
+	assert_true(sizes_get(NULL, "a", 100) == 0);
+	exec_result_release(&r);
+	sizes_free(s);
+	writer_stop(writer);
+	assoc_free(a);
+	loop_free(loop);
+	maker_end(&m);
+}
+
 /* No writer: the mark stays for the next time. The patience with it is of a virtual clock. */
 static void
 test_no_writer(void **state unused_arg)
@@ -301,7 +371,7 @@ test_no_writer(void **state unused_arg)
 	assert_ok(db_mark_drop(m.t.root.db, "a test"));
 	a = assoc_lmdb_new(loop, &m.t.root);
 	text = xasprintf("assoc %s: its writer (%s/db) does not answer", m.t.root.db, m.t.root.keeper);
-	assert_err(rebuild(loop, &m.t.root, "own", a, &n), text);
+	assert_err(rebuild(loop, &m.t.root, "own", a, NULL, &n), text);
 	assert_true(db_mark_wants_rebuild(m.t.root.db));
 	free(text);
 	assoc_free(a);
@@ -317,6 +387,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_what_is_put_back),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_wanted),
+		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_no_writer),
 	};
 	int status;
