@@ -47,7 +47,7 @@ test_case 'killed, and tried again with half as much more' '
 	expect_exit 0 weir run hog.rf -salt one
 	expect_amounts "failed 500
 ok 750"
-	expect_match err "killed: the command needs more than its 500.0MiB of memory$"
+	expect_match err "killed: the command needs more than its 500.0MiB of memory; it is tried again with 750.0MiB$"
 	expect_exit 0 weir cat last
 	expect_out $((600 << 20))
 '
