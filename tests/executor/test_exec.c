@@ -313,6 +313,7 @@ test_mounts(void **state unused_arg)
 	if (!g.result.isolated || g.result.state != ATTEMPT_OK) {
 		drop(&g);
 		world_close(&w);
+		print_message("skipped: a command cannot mount here\n");
 		skip();
 	}
 	drop(&g);

@@ -174,6 +174,8 @@ tmpfs_mount(const char *dir, const char *size)
 	char *opts = xasprintf("size=%s", size);
 	bool ok = mount("tmpfs", dir, "tmpfs", 0, opts) == 0;
 
+	if (!ok)
+		print_message("skipped: a tmpfs cannot be mounted here: %s\n", strerror(errno));
 	free(opts);
 	return ok;
 }
