@@ -265,7 +265,7 @@ test_missing_input(unused_arg void **state)
 
 	world_begin(&w);
 	world_run(&w, n_exec(&w, "c", 1, 2, n_file(&w, "gone"), n_file(&w, "file:///data/gone")));
-	assert_err(w.err, "2 failures, the first: intern: resource does not exist: open /work/gone");
+	assert_err(w.err, "2 failures, the first: intern: resource does not exist: open /home/gone");
 	w.err = NULL;
 	assert_put(&w, "put -\nput -\n");
 	world_release(&w);
@@ -330,7 +330,7 @@ check_config(RUN_ARGS)
 	}
 	assert_int_equal(c->ninputs, 5);
 	assert_string_equal(c->inputs[0].path, "0/0");
-	assert_string_equal(c->inputs[0].origin, "/work/x");
+	assert_string_equal(c->inputs[0].origin, "/home/x");
 	assert_string_equal(c->inputs[1].path, "1/0");
 	assert_string_equal(c->inputs[2].path, "1/1/a");
 	assert_string_equal(c->inputs[3].path, "1/1/b");
@@ -550,7 +550,7 @@ test_input_changes_meanwhile(unused_arg void **state)
 	w.fake.run = changes_meanwhile;
 	world_run(&w, n_file(&w, "x"));
 	assert_true(err_restartable(w.err));
-	assert_err(w.err, "input /work/x changed while the run was going on");
+	assert_err(w.err, "input /home/x changed while the run was going on");
 	w.err = NULL;
 	world_release(&w);
 }

@@ -138,7 +138,7 @@ world_on(struct world *w, struct loop *loop, const char *resources)
 	w->args.config.lookup_timeout = SECONDS(60);
 	w->args.run = w->run;
 	w->args.assoc = &w->fake.assoc;
-	w->args.dir = "/work";
+	w->args.dir = "/home";
 	w->args.host = (struct eval_host){ note, commit, known_exec, known_intern, memory, w };
 	world_graph(w);
 }
@@ -410,9 +410,9 @@ const char *world_x = "x";
 static const char *
 content(unused_arg struct fake *f, const char *url, unused_arg void *arg)
 {
-	if (strcmp(url, "/work/x") == 0)
+	if (strcmp(url, "/home/x") == 0)
 		return world_x;
-	if (strcmp(url, "/work/y") == 0 || strcmp(url, "/data/d") == 0 || strcmp(url, "/data/d/x") == 0)
+	if (strcmp(url, "/home/y") == 0 || strcmp(url, "/data/d") == 0 || strcmp(url, "/data/d/x") == 0)
 		return "y";
 	return NULL;
 }
