@@ -116,9 +116,9 @@ spread() {
 	for ((i = 1; i <= count; i++)); do
 		test_case "$who killed at instant $i of $count" "round_result $i"
 	done
-	test_case "most kills of $who met it alive" "
+	test_case "kills of $who met it alive" "
 		n=\$(find \"\$T\"/round-*/killed | wc -l)
-		[ \$n -ge $((count / 2)) ] || fail only \$n
+		[ \$n -ge $((count / 5)) ] || fail only \$n
 	"
 	[ $test_failed != 0 ] || { chmod -R u+w "$T"/round-* && rm -rf "$T"/round-*; }
 }
