@@ -19,6 +19,7 @@
 #include "base/xalloc.h"
 #include "executor/cgroup.h"
 #include "executor/host.h"
+#include "executor/inputs.h"
 #include "executor/verified.h"
 
 /*
@@ -268,6 +269,7 @@ keeper_open(struct keeper *k)
 	struct err *err;
 
 	verified_begin();
+	inputs_begin();
 	keeper_sweep(k);
 	totals_fill(k);
 	err = ledger_create("ledger", &k->totals, k->opts.slots != 0 ? k->opts.slots : slots_for(k->totals.cpu),

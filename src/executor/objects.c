@@ -171,11 +171,17 @@ quarantine_this(const char *objects, const struct digest *id, const struct stat 
 }
 
 bool
-objects_whole(const char *objects, const struct file *f, int dir, const char *path, const struct stat *st)
+file_whole(const struct file *f, int dir, const char *path, const struct stat *st)
 {
 	bool size = S_ISREG(st->st_mode) && (uint64_t)st->st_size == f->size;
 
-	if (size && (verified_knows(&f->id, st) || object_read_whole(dir, path, &f->id)))
+	return size && (verified_knows(&f->id, st) || object_read_whole(dir, path, &f->id));
+}
+
+bool
+objects_whole(const char *objects, const struct file *f, int dir, const char *path, const struct stat *st)
+{
+	if (file_whole(f, dir, path, st))
 		return true;
 	quarantine_this(objects, &f->id, st);
 	return false;
@@ -214,4 +220,20 @@ objects_copy_out(const char *objects, const struct digest *want, int fd, int dir
 	if (err != NULL)
 		unlinkat(dir, path, 0);
 	return err;
+}
+
+struct err *
+objects_not_copied(const char *objects, const struct digest *id, struct err *err)
+{
+	struct err *again;
+
+	if (err == NULL || !err_is(err, ERR_INTEGRITY))
+		return err;
+	again = object_verify(objects, id);
+	if (again == NULL)		/* it was the copy: a disk or memory that errs, or the hand of somebody */
+		return err_wrap_kind(err, ERR_TEMPORARY, NULL, NULL);
+	err_free(again);
+	err_free(err);
+	objects_quarantine(objects, id);
+	return NULL;
 }

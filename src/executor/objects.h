@@ -24,9 +24,12 @@ must_check struct err *objects_import(const char *objects, int fd, const char *n
  */
 bool objects_have(const char *objects, const struct file *);
 bool objects_whole(const char *objects, const struct file *, int dir, const char *path, const struct stat *);
+bool file_whole(const struct file *, int dir, const char *path, const struct stat *);	/* likewise, of any copy; which stays */
 void objects_quarantine(const char *objects, const struct digest *);	/* moves a damaged one away */
 /* Copies an object to a new file (path below dir, 0444, sealed): reflink, else bytes. INTEGRITY if it is damaged. */
 must_check struct err *objects_copy_out(const char *objects, const struct digest *, int fd, int dir,
     const char *path);
+/* What that error means (takes it; NULL is fine): of an object that is damaged indeed, NULL, and it is moved away. */
+must_check struct err *objects_not_copied(const char *objects, const struct digest *, struct err *);
 
 #endif

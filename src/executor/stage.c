@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/crash.h"
+#include "executor/inputs.h"
 #include "executor/objects.h"
 #include "store/root.h"
 
@@ -63,8 +64,7 @@ origin_import(const char *objects, const struct exec_input *in)
 }
 
 /*
- * Where a hard link cannot be: too many of them, or another file system. *whole stays false when the object is gone or
- * damaged.
+ * Where a hard link cannot be, because there are too many of them. *whole stays false when the object is gone or damaged.
  */
 static struct err *
 stage_copy(const char *objects, const char *object, int arg, const struct exec_input *in, bool *whole)
@@ -77,14 +77,10 @@ stage_copy(const char *objects, const char *object, int arg, const struct exec_i
 	err = objects_copy_out(objects, &in->file.id, fd, arg, in->path);
 	close(fd);
 	*whole = err == NULL;
-	if (err == NULL || !err_is(err, ERR_INTEGRITY))
-		return err;
-	err_free(err);
-	objects_quarantine(objects, &in->file.id);
-	return NULL;
+	return objects_not_copied(objects, &in->file.id, err);
 }
 
-static int
+int
 stage_link(const char *object, int arg, const char *path)
 {
 	if (linkat(AT_FDCWD, object, arg, path, 0) == 0)
@@ -114,17 +110,21 @@ stage_look(const char *objects, int arg, const struct exec_input *in, bool *whol
 static struct err *
 stage_object(const char *objects, int arg, const struct exec_input *in, bool *whole)
 {
+	static bool elsewhere;	/* the repository is on another file system */
 	char object[PATH_MAX];
 	int eno;
 
 	*whole = false;
 	object_path(objects, &in->file.id, object, sizeof object);
-	eno = stage_link(object, arg, in->path);
+	eno = elsewhere ? EXDEV : stage_link(object, arg, in->path);
+	elsewhere = eno == EXDEV;
+	if (elsewhere)
+		return inputs_stage(objects, arg, in, whole);
 	if (eno == 0)
 		return stage_look(objects, arg, in, whole);
 	if (eno == ENOENT)
 		return NULL;
-	if (eno == EMLINK || eno == EXDEV || eno == EPERM || eno == EOPNOTSUPP)
+	if (eno == EMLINK || eno == EPERM || eno == EOPNOTSUPP)
 		return stage_copy(objects, object, arg, in, whole);
 	return err_errno(eno, "link", "arg/%s", in->path);
 }

@@ -127,37 +127,50 @@ network_name(const char *path)
 	return NULL;
 }
 
-/* Where keeper/ and db/ are. Roots that share a scratch directory are told apart by the hash of their paths. */
+/* The scratch may be anybody's place, such as /var/tmp: the folder in it must be ours alone. */
+static struct err *
+make_node(const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) == -1 && errno != EEXIST)
+		return err_errno(errno, "make", "%s", path);
+	if (lstat(path, &st) == -1)
+		return err_errno(errno, "scratch", "%s", path);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+		return err_msg(ERR_NOT_ALLOWED, "scratch %s is not a folder of yours alone: choose another with --scratch",
+		    path);
+	return NULL;
+}
+
+/*
+ * Where keeper/ and db/ are. Roots that share a scratch directory are told apart by the hash of their paths. It may be
+ * on another file system than the root; network file systems lack what the node's part needs.
+ */
 static struct err *
 node_path(const char *path, const char *scratch, bool create, char **out)
 {
 	char hex[DIGEST_HEX + 1], *abs = NULL;
-	const char *fs = network_name(path);
-	struct stat a, b;
+	const char *fs = network_name(scratch ? scratch : path);
 	struct digest d;
+	struct stat st;
 	struct err *err;
 
-	if (!scratch && fs)
-		return err_msg(ERR_NOT_SUPPORTED,
-		    "root %s is on a network file system (%s), which is not supported yet: choose a local directory "
-		    "with --root", path, fs);
+	if (fs)
+		return err_msg(ERR_NOT_SUPPORTED, "%s %s is on a network file system (%s): choose a local directory with --scratch",
+		    scratch ? "scratch" : "root", scratch ? scratch : path, fs);
 	if (!scratch) {
 		*out = xstrdup(path);
 		return NULL;
 	}
 	err = absolute(scratch, &abs);
-	if (!err && (stat(abs, &b) == -1 || stat(path, &a) == -1))
+	if (!err && stat(abs, &st) == -1)
 		err = err_errno(errno, "scratch", "%s", abs);
-	if (!err && a.st_dev != b.st_dev)
-		err = err_msg(ERR_NOT_SUPPORTED,
-		    "scratch %s is on another file system than root %s, which is not supported yet: "
-		    "leave out --scratch",
-		    abs, path);
 	if (!err) {
 		sha256_of(path, strlen(path), &d);
 		digest_hex(&d, hex);
 		*out = xasprintf("%s/%.16s", abs, hex);
-		if (create && (err = make_dir(*out))) {
+		if (create && (err = make_node(*out))) {
 			free(*out);
 			*out = NULL;
 		}

@@ -21,7 +21,7 @@ struct root {
 /*
  * Opens a root, making it (0700) when create is set. path NULL: $WEIR_ROOT, else
  * ${XDG_DATA_HOME:-~/.local/share}/weir. scratch may be NULL. Errors: a read-only or unwritable path, another
- * owner, a scratch on another file system (NOT_SUPPORTED for now) - each names the path and what to do.
+ * owner, a network file system without a local scratch (NOT_SUPPORTED) - each names the path and what to do.
  */
 must_check struct err *root_open(const char *path, const char *scratch, bool create, struct root *);
 void root_release(struct root *);

@@ -204,14 +204,21 @@ test_scratch(void **state unused_arg)
 	assert_mode(a.execs, 0700);
 	root_release(&a);
 	root_release(&b);
-	if (tmpfs_mount(scratch, "1m")) {
-		want = xasprintf("scratch %s is on another file system than root %s, which is not supported yet: leave "
-				 "out --scratch",
-		    scratch, path);
-		assert_err(root_open(path, scratch, true, &a), want);
+	if (tmpfs_mount(scratch, "1m")) {	/* on another file system */
+		assert_ok(root_open(path, scratch, true, &a));
+		assert_mode(a.execs, 0700);
+		want = xasprintf("scratch %s is not a folder of yours alone: choose another with --scratch", a.node);
+		assert_int_equal(chmod(a.node, 0755), 0);
+		assert_err(root_open(path, scratch, true, &b), want);
 		free(want);
+		root_release(&a);
 		tmpfs_umount(scratch);
 	}
+	free(scratch);
+	scratch = in_dir("none");
+	want = xasprintf("scratch %s: No such file or directory", scratch);
+	assert_err(root_open(path, scratch, true, &a), want);
+	free(want);
 	free(path);
 	free(other);
 	free(scratch);
