@@ -305,21 +305,44 @@ lane_take(struct admit *a, struct admit_item *it)
 	free(l);
 }
 
+/* A run that slept has no claim on the time it did not use. */
+static void
+lane_join(struct admit *a, struct admit_run *run, struct admit_item *it)
+{
+	if (run->waiting == 0 && run->vtime < a->vnow)
+		run->vtime = a->vnow;
+	it->lane = lane_get(a, it->shape, run);
+	TAILQ_INSERT_TAIL(&it->lane->items, it, link);
+	run->waiting++;
+	a->nwaiting++;
+}
+
 void
 admit_push(struct admit *a, struct admit_run *run, struct admit_item *it, const struct resources *res)
 {
 	assert(it->state == ADMIT_OUT && admit_could(a, res));
-	/* A run that slept has no claim on the time it did not use. */
-	if (run->waiting == 0 && run->vtime < a->vnow)
-		run->vtime = a->vnow;
 	it->shape = shape_get(a, res);
 	it->shape->nitems++;
-	it->lane = lane_get(a, it->shape, run);
+	lane_join(a, run, it);
 	it->seq = ++a->seq;
 	it->state = ADMIT_WAITING;
-	TAILQ_INSERT_TAIL(&it->lane->items, it, link);
-	run->waiting++;
-	a->nwaiting++;
+}
+
+void
+admit_move(struct admit *a, struct admit_run *run, struct admit_item *it)
+{
+	bool reserved = a->reserved == it;
+	double passed;
+
+	if (it->state != ADMIT_WAITING || it->lane->key.run == run)
+		return;
+	passed = it->shape->passed;
+	lane_take(a, it);
+	lane_join(a, run, it);
+	if (reserved) {		/* the room that is kept for it stays kept */
+		a->reserved = it;
+		it->shape->passed = passed;
+	}
 }
 
 /* The next item of the shape. A run that was served elsewhere meanwhile is put in its place first. */

@@ -47,6 +47,8 @@ bool admit_could(const struct admit *, const struct resources *);	/* does the to
 void admit_run_init(struct admit_run *);
 /* res NULL: none. The total covers it. */
 void admit_push(struct admit *, struct admit_run *, struct admit_item *, const struct resources *res);
+/* It waits for another run from now on, at the end of that one's lane; fine on one that does not wait. */
+void admit_move(struct admit *, struct admit_run *, struct admit_item *);
 struct admit_item *admit_next(struct admit *);	/* the next to be put, now running or ahead; NULL: none */
 void admit_remove(struct admit *, struct admit_item *);	/* from any state: it is out */
 size_t admit_nwaiting(const struct admit *);

@@ -287,6 +287,7 @@ flight_new(struct sched_run *run, const struct task_want *want)
 		HASH_ADD(hh, w->sched->inflight, key, sizeof f->key, f);
 		f->joinable = true;
 	}
+	f->home = run;
 	admit_push(w->admit, &run->admit, &f->item, want->resources);
 	op_wake(&w->op);
 	return f;
@@ -320,11 +321,17 @@ flight_joined(struct flight *f)
 void
 flight_left(struct flight *f, const struct task *t, bool kill)
 {
+	struct worker *w = f->worker;
+
 	if (f->ntasks == 0) {
 		if (kill && f->exec)
 			exec_kill(f->exec);
 		op_release(&f->op);
 		return;
+	}
+	if (f->state == FLIGHT_QUEUED && f->home == t->run) {	/* which may go before the others do */
+		f->home = TAILQ_FIRST(&f->tasks)->run;
+		admit_move(w->admit, &f->home->admit, &f->item);
 	}
 	if (f->owner != t)
 		return;

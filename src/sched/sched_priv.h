@@ -78,6 +78,7 @@ struct flight {
 	bool		   joinable;	/* in the in-flight table */
 	bool		   killed;	/* its last task wants it gone */
 	struct admit_item  item;
+	struct sched_run  *home;	/* while queued: the run in whose lane, which is that of one of the tasks */
 	struct task	  *owner;	/* whose configuration is put; NULL until admitted, and when it left */
 	TAILQ_HEAD(, task) tasks;
 	size_t		   ntasks;
