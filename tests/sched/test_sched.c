@@ -323,6 +323,31 @@ test_cancel_kills_and_detach_does_not(unused_arg void **state)
 }
 
 /* Killed at any moment: done comes once, CANCELED or with the attempt's own end; then nothing runs. */
+/* What waits for room was queued by a run that goes before the one that shares it. */
+static void
+test_queued_for_another(unused_arg void **state)
+{
+	struct world w;
+	struct wish a, b, c;
+
+	begin(&w, "cpu=1,mem=4GiB");
+	submit(&w, 2, &a, "a", "cpu=1", true);
+	while (w.fake.nstarted < 1)
+		loop_turn(w.loop, false);
+	submit(&w, 0, &b, "b", "cpu=1", true);
+	submit(&w, 1, &c, "b", "cpu=1", true);
+	task_detach(&b.task);
+	sched_run_free(w.run[0]);
+	w.run[0] = NULL;
+	until(&w, &a);
+	until(&w, &c);
+	assert_true(a.ok && c.ok && !c.joined);
+	assert_string_equal(buf_str(&w.fake.log), "put a\nput b\n");
+	wish_free(&a);
+	wish_free(&c);
+	finish(&w);
+}
+
 static void
 test_kill(unused_arg void **state)
 {
@@ -938,6 +963,7 @@ main(void)
 		cmocka_unit_test(test_no_join),
 		cmocka_unit_test(test_owner_leaves),
 		cmocka_unit_test(test_cancel_kills_and_detach_does_not),
+		cmocka_unit_test(test_queued_for_another),
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_kill_of_a_shared_one_detaches),
 		cmocka_unit_test(test_lost_lease),
