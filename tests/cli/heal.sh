@@ -3,6 +3,7 @@
 # Objects that are gone or damaged when they are needed: what made them runs again, and nothing else does. Each command
 # leaves a line in a file of its name, outside of what weir sees, so that executions can be counted.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 mkdir ran
 cat >flow.rf <<EOF

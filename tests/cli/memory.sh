@@ -4,6 +4,7 @@
 # next run begins; and what was set aside is held against what was used. With the kernel's groups where this host has them,
 # and without.
 . "$(dirname "$0")/lib.sh"
+needs python3
 
 cat >hog.rf <<'EOF'
 param (

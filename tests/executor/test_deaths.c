@@ -117,6 +117,22 @@ entries_of(const char *dir)
 	return n - 2;
 }
 
+/* It is told of its end before the worker has moved back: the next exec of every slot comes after that. */
+static void
+wait_for_place(struct world *w, const char *dir)
+{
+	for (unsigned i = 0; i < 20 && entries_of(dir) > 0; i++) {
+		struct spec s = { .cmd = "true" };
+		struct running g;
+
+		run(w, &s, &g);
+		assert_failed(&g, ATTEMPT_OK, "");
+		drop(&g);
+		loop_turn(w->loop, false);
+	}
+	assert_int_equal(entries_of(dir), 0);
+}
+
 /* Without isolation the path is the key's: also after its worker died there, and nothing of it stays. */
 static void
 test_worker_dies_in_the_open(void **state unused_arg)
@@ -139,18 +155,10 @@ test_worker_dies_in_the_open(void **state unused_arg)
 	digest_hex(&s.key, hex);
 	s.cmd = "pwd; test ! -e left";
 	check_place(&w, &s, hex);
+	wait_for_place(&w, dir);
 	s.claim = claim_of('b', 0, 0, false);
 	check_place(&w, &s, hex);
-	/* It is told of its end before the worker has moved back: the next exec of every slot comes after that. */
-	for (unsigned i = 0; i < 20 && entries_of(dir) > 0; i++) {
-		s.cmd = "true";
-		s.key = (struct digest){ { 0 } };
-		run(&w, &s, &g);
-		assert_failed(&g, ATTEMPT_OK, "");
-		drop(&g);
-		loop_turn(w.loop, false);
-	}
-	assert_int_equal(entries_of(dir), 0);
+	wait_for_place(&w, dir);
 	free(cmd);
 	free(pids);
 	free(dir);
