@@ -143,6 +143,48 @@ test_put_of_two_keys(unused_arg void **state)
 	finish(&w);
 }
 
+/* A cache that never answers: each question waits until it is given up. */
+static void
+mute_advance(unused_arg struct op *op)
+{
+}
+
+static void
+mute_release(struct op *op)
+{
+	free(op);
+}
+
+static struct op *
+mute_get(struct assoc *a, unused_arg enum assoc_kind kind, unused_arg const struct digest *key, unused_arg assoc_get_cb *cb,
+    unused_arg void *arg)
+{
+	static const struct op_type type = { "mute_get", mute_advance, mute_release };
+	struct op *op = xcalloc(1, sizeof *op);
+
+	op_init(op, a->loop, &type);
+	return op;
+}
+
+static void
+test_timeout_is_a_miss(unused_arg void **state)
+{
+	static const struct assoc_ops ops = { .get = mute_get };
+	struct lookup_args args = { .keys = { first, second }, .nkeys = 2, .timeout = SECONDS(7) };
+	struct world w;
+	struct assoc mute;
+	int64_t since;
+
+	begin(&w);
+	mute = (struct assoc){ .ops = &ops, .loop = w.loop };
+	since = loop_now(w.loop);
+	w.op = lookup_start(&mute, &args, found_cb, &w);
+	until_over(&w);
+	assert_false(w.found);
+	assert_int_equal(loop_now(w.loop) - since, SECONDS(7));	/* of all keys together, not of each */
+	finish(&w);
+}
+
 /* Torture. */
 
 static void
@@ -250,6 +292,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_keys),
 		cmocka_unit_test(test_put_of_two_keys),
+		cmocka_unit_test(test_timeout_is_a_miss),
 		cmocka_unit_test(test_torture),
 	};
 
