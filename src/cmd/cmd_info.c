@@ -43,21 +43,14 @@ static json_t *
 state_json(const struct run_state *s)
 {
 	struct buf b = BUF_INIT;
-	struct mpk_doc doc;
 	struct mpk_w w;
-	json_t *j = NULL;
-	struct err *err;
+	json_t *j;
 
 	mpk_w_init(&w, &b);
 	state_mpk(s, &w);
-	err = mpk_parse(&doc, b.p, b.len);
-	if (err == NULL) {
-		j = json_from_mpk(mpk_root(&doc));
-		mpk_doc_release(&doc);
-	}
-	err_free(err);
+	j = json_as_written(&b);
 	buf_release(&b);
-	return j == NULL ? json_null() : j;
+	return j;
 }
 
 static json_t *

@@ -321,26 +321,33 @@ command_text(const struct exec_view *x)
 	return buf_take(&b, NULL);
 }
 
-/* What msgpack writes of it is what the journal has, under the same names. */
-static json_t *
-result_json(const struct exec_result *r)
+json_t *
+json_as_written(const struct buf *b)
 {
-	struct buf b = BUF_INIT;
 	struct mpk_doc doc;
-	struct mpk_w w;
 	json_t *j = NULL;
-	struct err *err;
+	struct err *err = mpk_parse(&doc, b->p, b->len);
 
-	mpk_w_init(&w, &b);
-	exec_result_mpk(r, &w);
-	err = mpk_parse(&doc, b.p, b.len);
 	if (err == NULL) {
 		j = json_from_mpk(mpk_root(&doc));
 		mpk_doc_release(&doc);
 	}
 	err_free(err);
-	buf_release(&b);
 	return j == NULL ? json_null() : j;
+}
+
+static json_t *
+result_json(const struct exec_result *r)
+{
+	struct buf b = BUF_INIT;
+	struct mpk_w w;
+	json_t *j;
+
+	mpk_w_init(&w, &b);
+	exec_result_mpk(r, &w);
+	j = json_as_written(&b);
+	buf_release(&b);
+	return j;
 }
 
 json_t *

@@ -44,5 +44,6 @@ const char *view_state_name(const struct exec_view *, bool live);
 
 json_t *view_exec_json(const struct exec_view *, bool live);		/* short: what a run's list has */
 json_t *view_exec_full(const struct exec_view *, const struct digest *run, bool live);	/* all there is */
+json_t *json_as_written(const struct buf *);	/* gives what msgpack bytes say, as the journal has it, under the same names */
 
 #endif
