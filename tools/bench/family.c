@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/bench/bench.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/*
+ * The processes that a benchmark starts, and what they cost: children_cpu() counts what has been reaped, so
+ * reap_all() comes before it is read.
+ */
+no_return void
+die(const char *what)
+{
+	log_error("%s: %s", what, strerror(errno));
+	exit(1);
+}
+
+double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+double
+children_cpu(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_CHILDREN, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+double
+median(double *v, unsigned n)	/* sorts */
+{
+	qsort(v, n, sizeof *v, by_value);
+	return n % 2 == 1 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+const char *const clean_env[] = {
+	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/tmp", "TMPDIR=/tmp", NULL,
+};
+
+pid_t
+start(const char *const argv[], const char *const env[], const char *out, const char *errlog)
+{
+	posix_spawn_file_actions_t fa;
+	pid_t pid;
+	int rc;
+
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_addopen(&fa, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&fa, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	posix_spawn_file_actions_addopen(&fa, 2, errlog, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	rc = posix_spawnp(&pid, argv[0], &fa, NULL, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
+	posix_spawn_file_actions_destroy(&fa);
+	if (rc != 0) {
+		errno = rc;
+		die(argv[0]);
+	}
+	return pid;
+}
+
+void
+must_succeed(int status, const char *what)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return;
+	log_error("%s failed, with wait status 0x%x; its folder is kept: %s", what, (unsigned)status, bench.work);
+	exit(1);
+}
+
+void
+wait_one(const char *what)
+{
+	int status;
+
+	if (wait(&status) == -1)
+		die("wait");
+	must_succeed(status, what);
+}
+
+/* The processes that weir has left behind are our children now. */
+static bool
+end_children(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	bool any = false;
+
+	if (proc == NULL)
+		die("/proc");
+	while ((e = readdir(proc)) != NULL) {
+		char path[PATH_MAX], line[512], *p;
+		int pid = atoi(e->d_name), parent;
+		ssize_t n;
+		int fd;
+
+		snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
+		if (pid <= 0 || (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+			continue;
+		n = read(fd, line, sizeof line - 1);
+		close(fd);
+		line[n > 0 ? n : 0] = '\0';
+		p = strrchr(line, ')');
+		if (p == NULL || sscanf(p + 1, " %*c %d", &parent) != 1 || parent != getpid())
+			continue;
+		any = true;
+		kill(pid, SIGKILL);
+	}
+	closedir(proc);
+	return any;
+}
+
+void
+reap_all(void)
+{
+	while (end_children()) {
+		while (wait(NULL) != -1)
+			;
+	}
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/bench/bench.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/helper.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+
+/* Options, the folder, and the table of benchmarks. */
+struct bench bench = { .n = 2000, .isolate = true };
+
+void
+write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	if (f == NULL || fputs(text, f) == EOF || fclose(f) != 0)
+		die(path);
+}
+
+static void
+print_place(void)
+{
+	char line[4096], mount[PATH_MAX], type[64], source[PATH_MAX], best_type[64] = "?", best_source[PATH_MAX] = "?";
+	FILE *f = fopen("/proc/self/mounts", "r");
+	size_t best = 0;
+
+	while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+		size_t n;
+
+		if (sscanf(line, "%4095s %4095s %63s", source, mount, type) != 3)
+			continue;
+		n = strcmp(mount, "/") == 0 ? 0 : strlen(mount);
+		if (n >= best && strncmp(bench.work, mount, n) == 0 && (bench.work[n] == '/' || n == 0)) {
+			best = n;
+			strcpy(best_type, type);
+			strcpy(best_source, source);
+		}
+	}
+	if (f != NULL)
+		fclose(f);
+	printf("file system: %s (%s), %u at once%s\n", best_type, best_source, bench.jobs,
+	    bench.isolate ? "" : ", without isolation");
+}
+
+static void
+prepare(void)
+{
+	const char *dir = bench.dir != NULL ? bench.dir : getenv("TMPDIR");
+	char *name = xasprintf("%s/weir-bench.XXXXXX", dir != NULL && *dir != '\0' ? dir : "/tmp");
+
+	if (mkdtemp(name) == NULL || (bench.work = realpath(name, NULL)) == NULL)
+		die(name);
+	free(name);
+	bench.weir = helper_path("weir");
+	bench.keeper = helper_path("weir-keeper");
+	bench.program = xasprintf("%s/many.rf", bench.work);
+	write_file(bench.program,
+	    "param n int\n"
+	    "func echo(i int) = exec(image := \"host\", cpu := 1, mem := 1*MiB) (out file) {\" echo {{i}} > {{out}} \"}\n"
+	    "val Main = [echo(i) | i <- range(0, n)]\n");
+	bench.one = xasprintf("%s/one.rf", bench.work);
+	write_file(bench.one,
+	    "val Main = exec(image := \"host\", cpu := 1, mem := 1*MiB) (out file) {\" echo hello > {{out}} \"}\n");
+	print_place();
+}
+
+static void
+clean(void)
+{
+	const char *argv[] = { "rm", "-rf", bench.work, NULL };
+
+	reap_all();
+	if (bench.keep) {
+		printf("kept: %s\n", bench.work);
+		return;
+	}
+	(void)start(argv, clean_env, "/dev/null", "/dev/null");
+	wait_one("rm");
+}
+
+static const struct benchmark {
+	const char *name;
+	unsigned    rounds;	/* unless -r says another number */
+	int	  (*run)(void);
+	const char *help;
+} benchmarks[] = {
+	{ "cold", 5, bench_cold, "N commands on a new root against a loop of posix_spawn" },
+	{ "start", 21, bench_start, "start to end of a program with one command" },
+	{ "warm", 5, bench_warm, "a run of N commands that are all known" },
+	{ "visits", 1, bench_visits, "visits of the evaluator against nodes and edges" },
+};
+
+static int
+usage(int code)
+{
+	fprintf(stderr, "usage: weir-bench BENCHMARK [-n N] [-r ROUNDS] [-j JOBS] [--dir DIR] [--no-isolation] [--keep]\n\n");
+	for (size_t i = 0; i < nitems(benchmarks); i++)
+		fprintf(stderr, "  %-8s %s\n", benchmarks[i].name, benchmarks[i].help);
+	return code;
+}
+
+static bool
+take_number(const char *text, unsigned *out)
+{
+	char *end;
+	unsigned long v = strtoul(text, &end, 10);
+
+	*out = (unsigned)v;
+	return *text != '\0' && *end == '\0' && v > 0 && v < 10000000;
+}
+
+static bool
+take_options(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "dir", required_argument, NULL, 'd' }, { "no-isolation", no_argument, NULL, 'i' },
+		{ "keep", no_argument, NULL, 'k' }, { NULL, 0, NULL, 0 },
+	};
+	bool good = true;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "n:r:j:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			good &= take_number(optarg, &bench.n);
+			break;
+		case 'r':
+			good &= take_number(optarg, &bench.rounds);
+			break;
+		case 'j':
+			good &= take_number(optarg, &bench.jobs);
+			break;
+		case 'd':
+			bench.dir = optarg;
+			break;
+		case 'i':
+			bench.isolate = false;
+			break;
+		case 'k':
+			bench.keep = true;
+			break;
+		default:
+			good = false;
+		}
+	}
+	return good && optind == argc - 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct benchmark *b = NULL;
+	int code;
+
+	log_init("weir-bench", LOG_INFO);
+	bench.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	if (!take_options(argc, argv))
+		return usage(2);
+	for (size_t i = 0; i < nitems(benchmarks); i++) {
+		if (strcmp(benchmarks[i].name, argv[optind]) == 0)
+			b = &benchmarks[i];
+	}
+	if (b == NULL)
+		return usage(2);
+	if (bench.rounds == 0)
+		bench.rounds = b->rounds;
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1)
+		die("prctl");
+	prepare();
+	code = b->run();
+	clean();
+	return code;
+}
