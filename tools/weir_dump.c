@@ -382,7 +382,6 @@ int
 main(int argc, char **argv)
 {
 	struct cmd_env env;
-	struct buf text = BUF_INIT;
 	char **rest = NULL;
 	struct err *err;
 	bool help = false;
@@ -396,9 +395,7 @@ main(int argc, char **argv)
 	if (err != NULL) {
 		code = exit_with(STAGE_USAGE, err);
 	} else if (help) {
-		cmd_usage(&cmd_dump, &text);
-		fputs(buf_str(&text), stderr);
-		buf_release(&text);
+		cmd_print_usage(&cmd_dump);
 		code = EXIT_DONE;
 	} else {
 		code = run(&env, n, rest);

@@ -39,3 +39,16 @@ helper_path(const char *name)
 	}
 	return path != NULL ? path : xasprintf("%s/%s", WEIR_LIBEXECDIR, name);
 }
+
+struct err *
+helper_check(const char *name)
+{
+	char *path = helper_path(name);
+	struct err *err = NULL;
+
+	if (access(path, X_OK) == -1)
+		err = err_msg(ERR_NOT_EXIST, "the program %s, which belongs to weir, is neither beside it nor in %s: "
+		    "install weir as a whole", name, WEIR_LIBEXECDIR);
+	free(path);
+	return err;
+}

@@ -39,6 +39,7 @@ extern const struct cmd cmd_cat, cmd_check, cmd_config, cmd_get, cmd_info, cmd_k
     cmd_run, cmd_version;
 
 void cmd_usage(const struct cmd *, struct buf *);
+void cmd_print_usage(const struct cmd *);	/* on stdout: it was asked for */
 /*
  * Takes options off the arguments and sets them; the rest is given in order, to be freed. help: -help was there.
  * Errors are INVALID sentences, or NOT_SUPPORTED.

@@ -57,7 +57,7 @@ prepare(struct prepared *p, int argc, char **argv, int *code)
 	*code = exit_with(STAGE_USAGE, program_parse_args(p->program, argc - 1, argv + 1, &p->params, &help));
 	if (help || *code != EXIT_DONE) {
 		program_usage(p->program, &text);
-		fputs(buf_str(&text), stderr);
+		fputs(buf_str(&text), *code == EXIT_DONE ? stdout : stderr);
 		buf_release(&text);
 		return false;
 	}

@@ -11,9 +11,10 @@
 #include "cmd/text.h"
 
 /* The program: configuration, the table of subcommands, and which of them is meant. */
+static const struct cmd cmd_help;
 static const struct cmd *const commands[] = {
 	&cmd_run, &cmd_resume, &cmd_check, &cmd_ps, &cmd_info, &cmd_logs, &cmd_cat, &cmd_get, &cmd_kill, &cmd_config,
-	&cmd_version,
+	&cmd_help, &cmd_version,
 };
 /* What may stand before the subcommand. */
 static const struct cmd cmd_weir = {
@@ -31,16 +32,17 @@ usage(struct buf *out)
 
 		buf_addf(out, "  %-8s %.*s\n", commands[i]->name, n, commands[i]->help);
 	}
-	buf_addstr(out, "\nweir command -help explains a command; weir(1) explains all of them.\n");
+	buf_addstr(out, "\nweir help command explains a command; weir(1) explains all of them.\n");
 }
 
+/* Who asks for it reads it on stdout; who did not know what to type, on stderr. */
 static int
 print_usage(int code)
 {
 	struct buf b = BUF_INIT;
 
 	usage(&b);
-	fputs(buf_str(&b), stderr);
+	fputs(buf_str(&b), code == EXIT_DONE ? stdout : stderr);
 	buf_release(&b);
 	return code;
 }
@@ -66,14 +68,34 @@ unknown_command(const char *name)
 	if (near != NULL)
 		log_error("unknown command %s; did you mean %s?", name, near);
 	else
-		log_error("unknown command %s; weir -help lists those there are", name);
+		log_error("unknown command %s; weir help lists those there are", name);
 	return EXIT_USAGE;
 }
 
 static int
+help_run(struct cmd_env *env unused_arg, int argc, char **argv)
+{
+	const struct cmd *c = argc > 0 ? find_command(argv[0]) : NULL;
+
+	if (argc == 0)
+		return print_usage(EXIT_DONE);
+	if (c == NULL)
+		return unknown_command(argv[0]);
+	cmd_print_usage(c);
+	return EXIT_DONE;
+}
+
+static const struct cmd cmd_help = {
+	.name = "help",
+	.args = "[COMMAND]",
+	.help = "Explains a command, or lists them.",
+	.maxargs = 1,
+	.run = help_run,
+};
+
+static int
 run_command(const struct cmd *c, struct cmd_env *env, int argc, char **argv)
 {
-	struct buf text = BUF_INIT;
 	char **rest = NULL;
 	struct err *err;
 	int n, code;
@@ -84,9 +106,7 @@ run_command(const struct cmd *c, struct cmd_env *env, int argc, char **argv)
 		return exit_with(STAGE_USAGE, err);
 	log_init("weir", config_log(&env->config));
 	if (help) {
-		cmd_usage(c, &text);
-		fputs(buf_str(&text), stderr);
-		buf_release(&text);
+		cmd_print_usage(c);
 		code = EXIT_DONE;
 	} else {
 		code = c->run(env, n, rest);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,4 +205,14 @@ cmd_usage(const struct cmd *c, struct buf *out)
 			usage_row(out, option, config_meta((enum config_key)k), config_help((enum config_key)k));
 		free(option);
 	}
+}
+
+void
+cmd_print_usage(const struct cmd *c)
+{
+	struct buf text = BUF_INIT;
+
+	cmd_usage(c, &text);
+	fputs(buf_str(&text), stdout);
+	buf_release(&text);
 }

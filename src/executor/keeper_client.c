@@ -253,7 +253,13 @@ client_started_cb(int status, struct err *err, void *arg)
 	c->child = NULL;
 	c->state = KEEPER_OUT;
 	c->failures++;
-	if (err == NULL && status != 0 && c->failures >= STARTS_MAX)
+	if (err != NULL) {	/* it was there when the run began */
+		char *why = err_str(err);
+
+		err_free(err);
+		err = err_msg(ERR_UNAVAILABLE, "%s", why);
+		free(why);
+	} else if (status != 0 && c->failures >= STARTS_MAX)
 		err = err_msg(ERR_UNAVAILABLE, "cannot start %s: see %s/log", c->program, c->root->keeper);
 	if (err != NULL || c->failures >= 2 * STARTS_MAX) {
 		c->failures = 0;

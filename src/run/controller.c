@@ -219,6 +219,8 @@ controller_open(struct loop *loop, const struct controller_config *config, struc
 
 	c->loop = loop;
 	make_id(c);
+	if ((err = helper_check("weir-journal")) != NULL || (err = helper_check("weir-keeper")) != NULL)
+		goto out;
 	if ((err = root_open(config->root, config->scratch, true, &c->root)) != NULL)
 		goto out;
 	if ((err = open_journal(c)) != NULL || (err = open_inbox(c)) != NULL)

@@ -536,4 +536,19 @@ test_case 'closed descriptors, and readers that leave' '
 	loses_nothing
 '
 
+test_case 'an installation that lacks one of the helper programs: which, before anything is begun' '
+	for missing in weir-journal weir-keeper; do
+		mkdir -p part/bin
+		rm -f part/bin/*
+		for program in weir weir-journal weir-keeper; do
+			[ $program = $missing ] || cp "$builddir/$program" part/bin/
+		done
+		echo "val Main = exec(image := \"host\") (out file) {\" echo a > {{out}} \"}" >part.rf
+		expect_exit 1 env WEIR_ROOT="$T/part/root" part/bin/weir run part.rf
+		expect_match err "^weir: the program $missing, which belongs to weir, is neither beside it nor in .*/libexec/weir: install weir as a whole$"
+		expect_equal "lines" "$(wc -l <err)" 1
+		expect_equal "journals" "$(ls part/root/journal)" ""
+	done
+'
+
 test_done

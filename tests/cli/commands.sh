@@ -55,9 +55,38 @@ test_case 'no root yet' '
 	expect_match err "^weir: there is no root at $WEIR_ROOT: "
 	expect_exit 0 weir version
 	expect_match out "^weir [0-9]+\.[0-9]+"
+'
+
+test_case 'help is asked for: on standard output; not knowing what to type is an error' '
+	for ask in "weir help" "weir -help" "weir --help" "weir -h"; do
+		expect_exit 0 $ask
+		expect_match out "^  resume   Goes on with a run"
+		test ! -s err
+	done
+	for ask in "weir help kill" "weir kill --help" "weir kill -help"; do
+		expect_exit 0 $ask
+		expect_match out "^usage: weir kill \[options\] RUN$"
+		test ! -s err
+	done
+	for program in weir-dump weir-bench weir-sim weir-keeper; do
+		[ -x "$builddir/$program" ] || continue
+		expect_exit 0 $program --help
+		expect_match out "^usage: $program "
+		test ! -s err
+	done
+	printf "%s\n" "param name string" "val Main = name" >ask.rf
+	expect_exit 0 weir run ask.rf --help
+	expect_match out "name"
+	test ! -s err
 	expect_exit 2 weir
-	expect_exit 0 weir -help
-	expect_match err "^  resume   Goes on with a run"
+	expect_match err "^usage: weir "
+	test ! -s out
+	expect_exit 2 weir run ask.rf
+	test ! -s out
+	expect_exit 2 weir help kil
+	expect_err "weir: unknown command kil; did you mean kill?"
+	expect_exit 2 weir help kill ps
+	expect_err "weir: help: too many arguments; usage: weir help [COMMAND]"
 '
 
 test_case 'a host without isolation says so, once' '

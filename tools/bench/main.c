@@ -103,9 +103,11 @@ static const struct benchmark {
 static int
 usage(int code)
 {
-	fprintf(stderr, "usage: weir-bench BENCHMARK [-n N] [-r ROUNDS] [-j JOBS] [--dir DIR] [--no-isolation] [--keep]\n\n");
+	FILE *to = code == 0 ? stdout : stderr;
+
+	fprintf(to, "usage: weir-bench BENCHMARK [-n N] [-r ROUNDS] [-j JOBS] [--dir DIR] [--no-isolation] [--keep]\n\n");
 	for (size_t i = 0; i < nitems(benchmarks); i++)
-		fprintf(stderr, "  %-8s %s\n", benchmarks[i].name, benchmarks[i].help);
+		fprintf(to, "  %-8s %s\n", benchmarks[i].name, benchmarks[i].help);
 	return code;
 }
 
@@ -120,16 +122,16 @@ take_number(const char *text, unsigned *out)
 }
 
 static bool
-take_options(int argc, char **argv)
+take_options(int argc, char **argv, bool *help)
 {
 	static const struct option longs[] = {
 		{ "dir", required_argument, NULL, 'd' }, { "no-isolation", no_argument, NULL, 'i' },
-		{ "keep", no_argument, NULL, 'k' }, { NULL, 0, NULL, 0 },
+		{ "keep", no_argument, NULL, 'k' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	bool good = true;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:r:j:", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "hn:r:j:", longs, NULL)) != -1) {
 		switch (c) {
 		case 'n':
 			good &= take_number(optarg, &bench.n);
@@ -149,6 +151,9 @@ take_options(int argc, char **argv)
 		case 'k':
 			bench.keep = true;
 			break;
+		case 'h':
+			*help = true;
+			return true;
 		default:
 			good = false;
 		}
@@ -160,12 +165,15 @@ int
 main(int argc, char **argv)
 {
 	const struct benchmark *b = NULL;
+	bool help = false;
 	int code;
 
 	log_init("weir-bench", LOG_INFO);
 	bench.jobs = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	if (!take_options(argc, argv))
+	if (!take_options(argc, argv, &help))
 		return usage(2);
+	if (help)
+		return usage(0);
 	for (size_t i = 0; i < nitems(benchmarks); i++) {
 		if (strcmp(benchmarks[i].name, argv[optind]) == 0)
 			b = &benchmarks[i];
