@@ -278,9 +278,14 @@ mpk_get_bool(const msgpack_object *map, const char *key, bool *v)
 bool
 mpk_as_digest(const msgpack_object *o, struct digest *d)
 {
+	struct digest got;
+
 	if (!o || o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != DIGEST_LEN)
 		return false;
-	memcpy(d->b, o->via.bin.ptr, DIGEST_LEN);
+	memcpy(got.b, o->via.bin.ptr, DIGEST_LEN);
+	if (digest_is_zero(&got))
+		return false;
+	*d = got;
 	return true;
 }
 

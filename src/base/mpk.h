@@ -48,7 +48,7 @@ bool mpk_get_u64(const msgpack_object *map, const char *key, uint64_t *);
 bool mpk_get_i64(const msgpack_object *map, const char *key, int64_t *);
 bool mpk_get_double(const msgpack_object *map, const char *key, double *);	/* accepts integers */
 bool mpk_get_bool(const msgpack_object *map, const char *key, bool *);
-bool mpk_get_digest(const msgpack_object *map, const char *key, struct digest *);
+bool mpk_get_digest(const msgpack_object *map, const char *key, struct digest *);	/* zero is none, as it is written */
 bool mpk_get_time(const msgpack_object *map, const char *key, int64_t *ns);
 /* The same of an object at hand, such as an array's element; NULL reads as absent. */
 bool  mpk_as_time(const msgpack_object *, int64_t *ns);

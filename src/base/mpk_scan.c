@@ -182,12 +182,16 @@ mpk_slice_is(const struct mpk_slice *v, const char *text)
 bool
 mpk_slice_digest(const struct mpk_slice *v, struct digest *out)
 {
+	struct digest got;
 	const char *p;
 	size_t n;
 
 	if (!bytes(v, 0xc4, &p, &n) || n != DIGEST_LEN)
 		return false;
-	memcpy(out->b, p, DIGEST_LEN);
+	memcpy(got.b, p, DIGEST_LEN);
+	if (digest_is_zero(&got))
+		return false;
+	*out = got;
 	return true;
 }
 

@@ -178,15 +178,6 @@ object_u32(const msgpack_object *o, uint32_t *out)
 }
 
 static bool
-object_digest(const msgpack_object *o, struct digest *out)
-{
-	if (o->type != MSGPACK_OBJECT_BIN || o->via.bin.size != DIGEST_LEN)
-		return false;
-	memcpy(out->b, o->via.bin.ptr, DIGEST_LEN);
-	return true;
-}
-
-static bool
 is_array(const msgpack_object *o, size_t n)
 {
 	return o->type == MSGPACK_OBJECT_ARRAY && o->via.array.size == n;
@@ -225,7 +216,7 @@ decode_input(struct arena *a, const msgpack_object *o, struct exec_input *in)
 	if (f[1].type != MSGPACK_OBJECT_BOOLEAN)
 		return bad("an input does not say whether it is a directory");
 	in->dir = f[1].via.boolean;
-	if (!in->dir && !object_digest(&f[2], &in->file.id))
+	if (!in->dir && !mpk_as_digest(&f[2], &in->file.id))
 		return bad("an input has no digest");
 	if (f[3].type == MSGPACK_OBJECT_POSITIVE_INTEGER)
 		in->file.size = f[3].via.u64;

@@ -257,8 +257,8 @@ file_of(const json_t *j, struct file *f)
 {
 	const json_t *size = json_object_get(j, "size"), *id = json_object_get(j, "$file");
 
-	if (!json_is_string(id) || !json_as_digest(id, &f->id) || !json_is_integer(size) ||
-	    json_integer_value(size) < 0)
+	if (!json_is_string(id) || !json_as_digest(id, &f->id) || digest_is_zero(&f->id) ||
+	    !json_is_integer(size) || json_integer_value(size) < 0)
 		return false;
 	f->size = (uint64_t)json_integer_value(size);
 	return true;

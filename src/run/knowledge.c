@@ -110,6 +110,7 @@ learn_intern(struct run_knowledge *k, const char *url, size_t n, const struct ex
 
 	if (r->state != ATTEMPT_OK)
 		return;
+	n = strnlen(url, n);	/* foreign bytes may hold a NUL */
 	HASH_FIND(hh, k->interns, url, n, x);
 	if (x == NULL) {
 		x = xcalloc(1, sizeof *x);

@@ -371,11 +371,10 @@ get_components(const msgpack_object *o, struct key_components *out)
 		const msgpack_object *p = &a->via.array.ptr[i];
 
 		if (p->type != MSGPACK_OBJECT_ARRAY || p->via.array.size != 2 ||
-		    p->via.array.ptr[0].type != MSGPACK_OBJECT_STR || p->via.array.ptr[1].type != MSGPACK_OBJECT_BIN ||
-		    p->via.array.ptr[1].via.bin.size != DIGEST_LEN)
+		    p->via.array.ptr[0].type != MSGPACK_OBJECT_STR ||
+		    !mpk_as_digest(&p->via.array.ptr[1], &out->v[out->n].digest))
 			continue;
-		out->v[out->n].name = xstrndup(p->via.array.ptr[0].via.str.ptr, p->via.array.ptr[0].via.str.size);
-		memcpy(out->v[out->n++].digest.b, p->via.array.ptr[1].via.bin.ptr, DIGEST_LEN);
+		out->v[out->n++].name = xstrndup(p->via.array.ptr[0].via.str.ptr, p->via.array.ptr[0].via.str.size);
 	}
 }
 
