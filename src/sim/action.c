@@ -23,7 +23,7 @@ ctl_named(struct play *p, const char *name)
 	r = play_run_find(p, name);
 	if (!r && !play_run_declared(p, name))
 		play_bad(p, "%s is neither a controller nor a run", name);
-	return r && r->run.ctl && !r->run.ctl->dead ? r->run.ctl : NULL;
+	return r && r->run.ctl && !r->run.ctl->proc.dead ? r->run.ctl : NULL;
 }
 
 static struct host *
@@ -188,7 +188,7 @@ run_option(struct play *p, struct play_run *r, const char *w, struct ctl **ctl)
 		c->invalidate = xstrdup(w + 11);
 	} else if (strncmp(w, "with=", 5) == 0 && play_run_declared(p, w + 5)) {
 		other = play_run_find(p, w + 5);
-		*ctl = other && other->run.ctl && !other->run.ctl->dead ? other->run.ctl : NULL;
+		*ctl = other && other->run.ctl && !other->run.ctl->proc.dead ? other->run.ctl : NULL;
 	} else {
 		return false;
 	}

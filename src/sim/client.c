@@ -31,8 +31,8 @@ struct keeper_call {
 struct keeper_client {
 	TAILQ_ENTRY(keeper_client) link;
 	struct host *host;
-	struct ctl  *ctl;
-	struct loop *loop;
+	struct proc *proc;
+	struct ctl  *ctl;	/* whose it is, or NULL: an agent's */
 	bool	     connected, gone;
 	unsigned     deaths;	/* of keepers, as far as it has heard */
 	uint64_t     last_id, nmessages;
@@ -43,7 +43,7 @@ struct keeper_client {
 bool
 client_gone(const struct keeper_client *c)
 {
-	return c->gone || ctl_is_dead(c->ctl);
+	return c->gone || c->proc->dead;
 }
 
 struct ctl *
@@ -55,7 +55,7 @@ client_ctl(const struct keeper_client *c)
 static int64_t
 message_delay(struct keeper_client *c, const char *way)
 {
-	return world_delay(c->host->world, &c->host->world->network, way, c->host->number * 1000 + ctl_number(c->ctl),
+	return world_delay(c->host->world, &c->host->world->network, way, c->host->number * 1000 + c->proc->number,
 	    ++c->nmessages);
 }
 
@@ -229,7 +229,7 @@ answer_run(void *data)
 	struct keeper_client *c = a->client;
 	struct keeper_call *call;
 
-	if (!ctl_is_dead(c->ctl)) {
+	if (!c->proc->dead) {
 		if (a->down)
 			client_down(c, a->deaths);
 		else if ((call = call_find(c, a->report.id)) != NULL)
@@ -364,16 +364,16 @@ client_connect(struct keeper_client *c)
 }
 
 struct keeper_client *
-host_connect(struct host *h, struct ctl *ctl)
+host_connect(struct host *h, struct proc *proc, struct ctl *ctl)
 {
 	struct keeper_client *c = xcalloc(1, sizeof *c);
 
 	c->host = h;
+	c->proc = proc;
 	c->ctl = ctl;
-	c->loop = ctl->loop;
 	c->deaths = h->deaths;
 	post_init(&c->to, h->world->loop, "to_keeper");
-	post_init(&c->from, ctl->loop, "from_keeper");
+	post_init(&c->from, proc->loop, "from_keeper");
 	TAILQ_INIT(&c->calls);
 	TAILQ_INSERT_TAIL(&h->clients, c, link);
 	return c;
@@ -447,7 +447,7 @@ keeper_client_root(const struct keeper_client *c)
 struct loop *
 keeper_client_loop(const struct keeper_client *c)
 {
-	return c->loop;
+	return c->proc->loop;
 }
 
 pid_t

@@ -17,7 +17,7 @@ void host_boot(struct host *);
 void host_client_gone(struct host *, struct keeper_client *);
 
 bool client_gone(const struct keeper_client *);
-struct ctl *client_ctl(const struct keeper_client *);	/* only while it is not gone */
+struct ctl *client_ctl(const struct keeper_client *);	/* only while it is not gone; NULL: an agent's */
 void host_report(const struct sub *, enum report_kind, const struct attempt *, enum attempt_state, bool attached);
 void host_refuse(const struct sub *, struct err *);	/* takes */
 void host_detached(const struct sub *, const struct attempt *);	/* others still wait for it: this one hears that it is killed */

@@ -34,27 +34,19 @@ struct job {			/* one run in the hands of one controller */
 struct world *
 ctl_world(const struct ctl *c)
 {
-	return c->world;
+	return c->proc.world;
 }
 
 unsigned
 ctl_number(const struct ctl *c)
 {
-	return c->number;
+	return c->proc.number;
 }
 
 bool
 ctl_is_dead(const struct ctl *c)
 {
-	return c->dead;
-}
-
-int64_t
-ctl_due(const struct ctl *c)
-{
-	int64_t due = c->dead ? INT64_MAX : loop_due(c->loop);
-
-	return due < c->stalled ? c->stalled : due;
+	return c->proc.dead;
 }
 
 struct ctl *
@@ -63,7 +55,7 @@ ctl_find(struct world *w, unsigned number)
 	struct ctl *c;
 
 	TAILQ_FOREACH(c, &w->ctls, link)
-		if (c->number == number && !c->dead)
+		if (c->proc.number == number && !c->proc.dead)
 			return c;
 	return NULL;
 }
@@ -86,24 +78,24 @@ ctl_new(struct world *w, struct host *h)
 	struct ctl *ctl = xcalloc(1, sizeof *ctl);
 	struct controller *c = &ctl->c;
 
-	ctl->world = w;
-	ctl->number = ++w->nctls;
-	ctl->loop = loop_new(&w->clock.clock);
-	loop_seed(ctl->loop, world_dice(w, "controller", ctl->number, 0));
+	ctl->proc.world = w;
+	ctl->proc.number = ++w->nctls;
+	ctl->proc.loop = loop_new(&w->clock.clock);
+	loop_seed(ctl->proc.loop, world_dice(w, "controller", ctl->proc.number, 0));
 	TAILQ_INIT(&ctl->jobs);
-	c->loop = ctl->loop;
-	snprintf(c->id, sizeof c->id, "%012x%08x", ctl->number, ctl->number);
+	c->loop = ctl->proc.loop;
+	snprintf(c->id, sizeof c->id, "%012x%08x", ctl->proc.number, ctl->proc.number);
 	copy_root(c, &w->root);
 	ctl->journal = sim_journal_new(ctl, c->id, &c->journal);
-	c->keeper = host_connect(h, ctl);
+	c->keeper = host_connect(h, &ctl->proc, ctl);
 	c->repo = sim_repo_new(ctl);
 	c->executor = executor_local_new(c->keeper, c->repo);
-	c->pool = pool_local_new(ctl->loop, c->executor, &h->total);
-	c->cluster = cluster_local_new(ctl->loop, c->pool);
+	c->pool = pool_local_new(ctl->proc.loop, c->executor, &h->total);
+	c->cluster = cluster_local_new(ctl->proc.loop, c->pool);
 	c->assoc = sim_assoc_new(ctl);
-	c->sched = sched_new(ctl->loop, c->cluster);
+	c->sched = sched_new(ctl->proc.loop, c->cluster);
 	TAILQ_INSERT_TAIL(&w->ctls, ctl, link);
-	world_say(w, "c%u starts", ctl->number);
+	world_say(w, "c%u starts", ctl->proc.number);
 	return ctl;
 }
 
@@ -129,7 +121,7 @@ job_over(struct job *j, struct err *err)
 	struct sim_run *run = j->run;
 	char *text = err_str(err);
 
-	world_say(j->ctl->world, "c%u is done with %s%s%s", j->ctl->number, run->name, err ? ": " : "", text);
+	world_say(j->ctl->proc.world, "c%u is done with %s%s%s", j->ctl->proc.number, run->name, err ? ": " : "", text);
 	free(text);
 	err_free(run->last);
 	run->last = err;
@@ -153,12 +145,12 @@ job_transition(struct runner *r, void *arg)
 	struct job *j = arg;
 	struct buf b = BUF_INIT;
 
-	if (j->ctl->dead)
+	if (j->ctl->proc.dead)
 		return;
 	state_str(runner_state(r), &b);
-	world_say(j->ctl->world, "c%u: %s: %s", j->ctl->number, j->run->name, buf_str(&b));
+	world_say(j->ctl->proc.world, "c%u: %s: %s", j->ctl->proc.number, j->run->name, buf_str(&b));
 	buf_release(&b);
-	watch_transition(j->ctl->world->watch, runner_state(r));
+	watch_transition(j->ctl->proc.world->watch, runner_state(r));
 }
 
 /* Takes state and known. */
@@ -187,7 +179,7 @@ ctl_run(struct ctl *ctl, struct sim_run *run)
 		labels_set(&s.Params, run->params.v[i].name, run->params.v[i].text);
 	run_config_copy(&s.Config, &run->config);
 	run->begun = true;
-	world_say(ctl->world, "c%u runs %s", ctl->number, run->name);
+	world_say(ctl->proc.world, "c%u runs %s", ctl->proc.number, run->name);
 	job_evaluate(j, &s, 0, 0, NULL, "created");
 }
 
@@ -224,7 +216,7 @@ ctl_resume(struct ctl *ctl, struct sim_run *run)
 	struct job *j = job_new(ctl, run);
 	const struct run_state *s = watch_run_state(run->watch);
 
-	world_say(ctl->world, "c%u resumes %s", ctl->number, run->name);
+	world_say(ctl->proc.world, "c%u resumes %s", ctl->proc.number, run->name);
 	j->failed_before = s && s->Phase == PHASE_DONE && s->Err;
 	j->op = takeover_start(&ctl->c, &run->id, job_taken_cb, j);
 }
@@ -234,11 +226,11 @@ ctl_interrupt(struct sim_run *run, const char *why)
 {
 	struct job *j;
 
-	if (!run->ctl || run->ctl->dead)
+	if (!run->ctl || run->ctl->proc.dead)
 		return;
 	TAILQ_FOREACH(j, &run->ctl->jobs, link) {
 		if (j->run == run && !j->over && j->runner) {
-			world_say(run->ctl->world, "%s is interrupted", run->name);
+			world_say(run->ctl->proc.world, "%s is interrupted", run->name);
 			runner_interrupt(j->runner, why);
 		}
 	}
@@ -276,9 +268,9 @@ ctl_lose_alloc(struct sim_run *run)
 	const char *id = s && s->AllocID ? strchr(s->AllocID, '/') : NULL;
 	struct ctl *ctl = run->ctl;
 
-	if (!ctl || ctl->dead || ctl->losing || !id)
+	if (!ctl || ctl->proc.dead || ctl->losing || !id)
 		return;
-	world_say(ctl->world, "%s loses its alloc", run->name);
+	world_say(ctl->proc.world, "%s loses its alloc", run->name);
 	ctl->losing = pool_alloc(ctl->c.pool, id + 1, lose_cb, ctl);
 }
 
@@ -293,14 +285,14 @@ ctl_check_busy(struct ctl *ctl)
 	size_t n;
 
 	sched_stats(ctl->c.sched, &st);
-	if (st.queued == 0 || ctl->stalled > loop_now(ctl->world->loop))
+	if (st.queued == 0 || ctl->proc.stalled > loop_now(ctl->proc.world->loop))
 		return;
 	n = host_client_load(ctl->c.keeper, &used);
 	TAILQ_FOREACH(j, &ctl->jobs, link)
 		resources_max(&most, &j->run->most);
 	if (n == st.running && used.cpu + most.cpu <= total->cpu && used.mem + most.mem <= total->mem)
-		world_fail(ctl->world, "c%u: %zu execs wait, although any of them would fit beside the %zu that are put",
-		    ctl->number, st.queued, n);
+		world_fail(ctl->proc.world, "c%u: %zu execs wait, although any of them would fit beside the %zu that are put",
+		    ctl->proc.number, st.queued, n);
 	resources_release(&used);
 	resources_release(&most);
 }
@@ -312,10 +304,10 @@ ctl_kill(struct ctl *ctl)
 {
 	struct job *j;
 
-	if (ctl->dead)
+	if (ctl->proc.dead)
 		return;
-	world_say(ctl->world, "c%u is killed", ctl->number);
-	ctl->dead = true;
+	world_say(ctl->proc.world, "c%u is killed", ctl->proc.number);
+	ctl->proc.dead = true;
 	TAILQ_FOREACH(j, &ctl->jobs, link)
 		if (j->run->ctl == ctl)
 			j->run->ctl = NULL;
@@ -324,8 +316,8 @@ ctl_kill(struct ctl *ctl)
 void
 ctl_stall(struct ctl *ctl, int64_t ns)
 {
-	world_say(ctl->world, "c%u stands still for %.3f s", ctl->number, (double)ns / 1e9);
-	ctl->stalled = loop_now(ctl->world->loop) + ns;
+	world_say(ctl->proc.world, "c%u stands still for %.3f s", ctl->proc.number, (double)ns / 1e9);
+	ctl->proc.stalled = loop_now(ctl->proc.world->loop) + ns;
 }
 
 static void
@@ -348,9 +340,9 @@ release_jobs(struct ctl *ctl)
 static void
 last_turns(struct ctl *ctl)
 {
-	for (int i = 0; i < BURIAL_TURNS && loop_nlive(ctl->loop) > 0; i++) {
-		world_advance_to(ctl->world, ctl->world->clock.mono + 1);
-		loop_turn(ctl->loop, false);
+	for (int i = 0; i < BURIAL_TURNS && loop_nlive(ctl->proc.loop) > 0; i++) {
+		world_advance_to(ctl->proc.world, ctl->proc.world->clock.mono + 1);
+		loop_turn(ctl->proc.loop, false);
 	}
 }
 
@@ -374,13 +366,13 @@ close_all(struct ctl *ctl)
 	keeper_client_free(c->keeper);
 	journal_close(c->journal);
 	root_release(&c->root);
-	if (loop_nlive(ctl->loop) > 0) {
-		loop_report_live(ctl->loop);
-		world_fail(ctl->world, "the loop of c%u does not end empty: %zu left", ctl->number, loop_nlive(ctl->loop));
+	if (loop_nlive(ctl->proc.loop) > 0) {
+		loop_report_live(ctl->proc.loop);
+		world_fail(ctl->proc.world, "the loop of c%u does not end empty: %zu left", ctl->proc.number, loop_nlive(ctl->proc.loop));
 		exit(1);
 	}
-	loop_free(ctl->loop);
-	ctl->loop = NULL;
+	loop_free(ctl->proc.loop);
+	ctl->proc.loop = NULL;
 }
 
 static bool
@@ -399,20 +391,20 @@ ctl_bury(struct ctl *ctl)
 {
 	struct job *j;
 
-	if (!ctl->dead && !TAILQ_EMPTY(&ctl->jobs) && may_leave(ctl)) {
-		world_say(ctl->world, "c%u leaves", ctl->number);
+	if (!ctl->proc.dead && !TAILQ_EMPTY(&ctl->jobs) && may_leave(ctl)) {
+		world_say(ctl->proc.world, "c%u leaves", ctl->proc.number);
 		TAILQ_FOREACH(j, &ctl->jobs, link)
-			watch_leaves(ctl->world->watch, j->run->watch, ctl->number);
-		ctl->dead = true;
+			watch_leaves(ctl->proc.world->watch, j->run->watch, ctl->proc.number);
+		ctl->proc.dead = true;
 		ctl->leaving = true;
 	}
-	if (!ctl->dead)
+	if (!ctl->proc.dead)
 		return;
-	if (ctl->loop)
+	if (ctl->proc.loop)
 		close_all(ctl);
 	if (!sim_journal_over(ctl->journal))
 		return;
 	sim_journal_free(ctl->journal);
-	TAILQ_REMOVE(&ctl->world->ctls, ctl, link);
+	TAILQ_REMOVE(&ctl->proc.world->ctls, ctl, link);
 	free(ctl);
 }

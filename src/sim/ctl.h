@@ -34,14 +34,11 @@ struct sim_run {		/* a run of the scenario, over all of its controllers */
 	struct resources most;	/* no exec asks for more than this of cores, or of memory */
 };
 struct ctl {
-	struct world *world;
+	struct proc   proc;
 	TAILQ_ENTRY(ctl) link;
-	unsigned      number;
-	struct loop  *loop;	/* NULL: buried */
 	struct controller c;
 	struct sim_journal *journal;
-	bool	      dead, leaving;
-	int64_t	      stalled;	/* until then it is not scheduled */
+	bool	      leaving;
 	TAILQ_HEAD(, job) jobs;
 	struct op    *losing;	/* an alloc that is about to be lost, or NULL */
 	struct alloc *lost;
@@ -50,7 +47,6 @@ struct ctl *ctl_new(struct world *, struct host *);
 struct world *ctl_world(const struct ctl *);
 unsigned ctl_number(const struct ctl *);
 bool ctl_is_dead(const struct ctl *);
-int64_t ctl_due(const struct ctl *);
 struct ctl *ctl_find(struct world *, unsigned number);	/* lives; else NULL */
 
 void ctl_run(struct ctl *, struct sim_run *);

@@ -87,7 +87,7 @@ expect_clean(struct play *p)
 	struct host *h;
 
 	if (!TAILQ_EMPTY(&w->ctls))
-		play_fail(p, "c%u has not left", TAILQ_FIRST(&w->ctls)->number);
+		play_fail(p, "c%u has not left", TAILQ_FIRST(&w->ctls)->proc.number);
 	TAILQ_FOREACH(h, &w->hosts, link) {
 		if (host_nlive(h) > 0)
 			play_fail(p, "%s: %u attempts still live", h->name, host_nlive(h));

@@ -45,7 +45,7 @@ void host_fill(struct host *, bool full);
 unsigned host_nlive(const struct host *);
 
 /* A controller's client. NULL root and options: see keeper_client_new, which is not for simulations. */
-struct keeper_client *host_connect(struct host *, struct ctl *);
+struct keeper_client *host_connect(struct host *, struct proc *, struct ctl *);	/* ctl NULL: an agent's */
 /* Execs that are put and not over, and what they ask for together. */
 size_t host_client_load(const struct keeper_client *, struct resources *);
 void host_controller_gone(struct keeper_client *);	/* its process is dead: attempts go on for their retain time */

@@ -267,12 +267,12 @@ sim_journal_new(struct ctl *ctl, const char *id, struct journal **client)
 	TAILQ_INIT(&j->entries);
 	timer_init(&j->sync, j->world->loop, "sync", sync_cb, j);
 	timer_init(&j->restart, j->world->loop, "journal_restart", restart_cb, j);
-	post_init(&j->answers, ctl->loop, "journal_answers");
+	post_init(&j->answers, ctl->proc.loop, "journal_answers");
 	if (mkdir(j->dir, 0700) != 0 || (j->dirfd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
 	    wal_lock(j->dirfd) != 0)
 		abort();
 	segment_open(j, 1);
-	*client = j->client = journal_open_sink(ctl->loop, &sink);
+	*client = j->client = journal_open_sink(ctl->proc.loop, &sink);
 	return j;
 }
 

@@ -299,7 +299,7 @@ line_settle(struct play *p)
 			struct ctl *c = TAILQ_FIRST(&p->world->ctls);
 
 			if (c)
-				loop_report_live(c->loop ? c->loop : p->world->loop);
+				loop_report_live(c->proc.loop ? c->proc.loop : p->world->loop);
 			world_fail(p->world, "nothing happens any more, and it is not over");
 			return;
 		}

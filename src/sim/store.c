@@ -411,12 +411,12 @@ sim_assoc_new(struct ctl *ctl)
 {
 	struct sim_assoc *f = xcalloc(1, sizeof *f);
 
-	f->assoc = (struct assoc){ &front_ops, ctl->loop };
+	f->assoc = (struct assoc){ &front_ops, ctl->proc.loop };
 	f->ctl = ctl;
 	f->db = ctl_world(ctl)->db;
 	f->refs = 1;
 	post_init(&f->to, ctl_world(ctl)->loop, "to_writer");
-	post_init(&f->from, ctl->loop, "from_writer");
+	post_init(&f->from, ctl->proc.loop, "from_writer");
 	TAILQ_INIT(&f->pending);
 	TAILQ_INSERT_TAIL(&f->db->fronts, f, link);
 	return &f->assoc;
@@ -583,7 +583,7 @@ sim_repo_new(struct ctl *ctl)
 {
 	struct sim_repo *r = xcalloc(1, sizeof *r);
 
-	r->repo = (struct repo){ &repo_ops, ctl->loop, "local" };
+	r->repo = (struct repo){ &repo_ops, ctl->proc.loop, "local" };
 	r->ctl = ctl;
 	return &r->repo;
 }

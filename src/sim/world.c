@@ -211,13 +211,21 @@ world_free(struct world *w)
 /* The driver. */
 
 int64_t
+proc_due(const struct proc *p)
+{
+	int64_t due = p->dead ? INT64_MAX : loop_due(p->loop);
+
+	return due < p->stalled ? p->stalled : due;
+}
+
+int64_t
 world_next(const struct world *w)
 {
 	int64_t due = loop_due(w->loop), d;
 	struct ctl *c;
 
 	TAILQ_FOREACH(c, &w->ctls, link) {
-		d = ctl_due(c);
+		d = proc_due(&c->proc);
 		due = d < due ? d : due;
 	}
 	return due;
@@ -243,7 +251,7 @@ turn_controllers(struct world *w)
 	size_t n = 0;
 
 	TAILQ_FOREACH(c, &w->ctls, link)
-		if (n < nitems(order) && ctl_due(c) <= w->clock.mono)
+		if (n < nitems(order) && proc_due(&c->proc) <= w->clock.mono)
 			order[n++] = c;
 	for (size_t i = n; i > 1; i--) {
 		size_t k = world_dice(w, "turn", w->turns, i) % i;
@@ -254,7 +262,7 @@ turn_controllers(struct world *w)
 	}
 	for (size_t i = 0; i < n; i++)
 		if (!ctl_is_dead(order[i]))
-			loop_turn(order[i]->loop, false);
+			loop_turn(order[i]->proc.loop, false);
 }
 
 void
@@ -274,7 +282,7 @@ check_quiet(struct world *w)
 	struct ctl *c;
 
 	TAILQ_FOREACH(c, &w->ctls, link)
-		if (!c->dead)
+		if (!c->proc.dead)
 			ctl_check_busy(c);
 }
 

@@ -19,12 +19,23 @@
 struct ctl;
 struct host;
 struct watch;
+struct world;
 
 struct sim_clock {
 	struct clock clock;	/* first */
 	int64_t	     mono;
 	int64_t	     wall;	/* wall minus mono: a jump changes it */
 };
+
+/* A process with a loop of its own: it dies, and stands still, as a whole. */
+struct proc {
+	struct world *world;
+	unsigned      number;	/* among those of its kind, from 1 */
+	struct loop  *loop;	/* NULL: buried */
+	bool	      dead;
+	int64_t	      stalled;	/* until then it is not scheduled */
+};
+int64_t proc_due(const struct proc *);
 
 struct range {			/* a range that a delay is drawn from, ns */
 	int64_t lo, hi;
