@@ -15,13 +15,15 @@
  * thousand times, always in the same way, so that a failure here is a failure everywhere. The target
  * aborts when it finds one; the last line on stderr names the file that it came from.
  *
- * Usage: PROGRAM [FILE]... ; without files those of tests/fuzz/corpus/NAME, from a program test_fuzz_NAME.
+ * Usage: PROGRAM [--once] [FILE]... ; without files those of tests/fuzz/corpus/NAME, from a program test_fuzz_NAME.
+ * --once leaves the changes out: for the many files that libFuzzer has found.
  */
 
 #define CHANGES	 10000	/* per file */
 #define FILE_MAX (1u << 20)
 
 static uint64_t seed;
+static bool once;
 
 static uint64_t
 next_random(void)
@@ -110,7 +112,7 @@ run_file(const char *path)
 	fprintf(stderr, "%s\n", path);
 	run_one(&file);
 	seed = 0x9e3779b97f4a7c15;
-	for (int i = 0; i < CHANGES; i++) {
+	for (int i = 0; i < CHANGES && !once; i++) {
 		buf_clear(&changed);
 		buf_add(&changed, buf_str(&file), file.len);
 		for (size_t k = below(5) + 1; k; k--)
@@ -154,7 +156,8 @@ main(int argc, char **argv)
 	bool ok = true;
 	char *path;
 
-	for (int i = 1; i < argc; i++)
+	once = argc > 1 && strcmp(argv[1], "--once") == 0;
+	for (int i = once ? 2 : 1; i < argc; i++)
 		ok = run_file(argv[i]) && ok;
 	if (argc > 1)
 		return ok ? 0 : 1;
