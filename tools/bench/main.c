@@ -16,7 +16,7 @@
 #include "base/xalloc.h"
 
 /* Options, the folder, and the table of benchmarks. */
-struct bench bench = { .n = 2000, .isolate = true };
+struct bench bench = { .isolate = true };
 
 void
 write_file(const char *path, const char *text)
@@ -90,14 +90,15 @@ clean(void)
 
 static const struct benchmark {
 	const char *name;
-	unsigned    rounds;	/* unless -r says another number */
+	unsigned    n, rounds;	/* unless -n and -r say other numbers */
 	int	  (*run)(void);
 	const char *help;
 } benchmarks[] = {
-	{ "cold", 5, bench_cold, "N commands on a new root against a loop of posix_spawn" },
-	{ "start", 21, bench_start, "start to end of a program with one command" },
-	{ "warm", 5, bench_warm, "a run of N commands that are all known" },
-	{ "visits", 1, bench_visits, "visits of the evaluator against nodes and edges" },
+	{ "cold", 2000, 5, bench_cold, "N commands on a new root against a loop of posix_spawn" },
+	{ "start", 1, 21, bench_start, "start to end of a program with one command" },
+	{ "warm", 2000, 5, bench_warm, "a run of N commands that are all known" },
+	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
+	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes" },
 };
 
 static int
@@ -180,6 +181,8 @@ main(int argc, char **argv)
 	}
 	if (b == NULL)
 		return usage(2);
+	if (bench.n == 0)
+		bench.n = b->n;
 	if (bench.rounds == 0)
 		bench.rounds = b->rounds;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) == -1)
