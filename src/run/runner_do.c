@@ -188,10 +188,15 @@ step_inspected(struct do_op *d)
 {
 	struct err *err = take_err(d);
 
-	if (err != NULL)
+	if (err_is(err, ERR_NOT_EXIST)) {	/* it was lost before anybody noticed: another one */
+		sched_alloc_gone(d->r->hold, err);
+		try_let_go(d->r);
+		to(d, D_ENTER);
+	} else if (err != NULL) {
 		end_run(d, err_wrap(err, "inspect", d->r->state.AllocID), "the alloc could not be inspected");
-	else
+	} else {
 		enter_phase(d, PHASE_EVAL, NULL, "allocated");
+	}
 }
 
 /* Eval: one evaluation on the alloc that the State names. */

@@ -63,6 +63,12 @@ sched_alloc_get(struct sched_alloc *h)
 	return h->worker->alloc;
 }
 
+void
+sched_alloc_gone(struct sched_alloc *h, struct err *err)
+{
+	worker_gone(h->worker, err);
+}
+
 /* An alloc is wanted: by need, or by name. */
 struct alloc_want {
 	struct op	 op;

@@ -28,6 +28,8 @@ struct op *sched_lookup_start(struct sched *, const char *uri, const struct allo
     void *arg);
 void sched_alloc_watch(struct sched_alloc *, sched_lost_cb *, void *arg);	/* one per hold; NULL ends it */
 struct alloc *sched_alloc_get(struct sched_alloc *);		/* borrows */
+/* Somebody has asked for it, and it does not exist: whoever holds it hears that its lease is lost. Takes. */
+void sched_alloc_gone(struct sched_alloc *, struct err *);
 /*
  * Ends the hold; the last one keeps the alloc alive for retain_ns more (0: it expires at once). cb may be NULL: nobody
  * waits, the scheduler owns the operation, and sched_free ends it.

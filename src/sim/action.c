@@ -42,7 +42,7 @@ host_named(struct play *p, const struct words *w, size_t at)
 bool
 action_is_kill(const struct words *w)
 {
-	return w->n >= 2 && strcmp(w->v[0], "kill") == 0;
+	return w->n >= 2 && (strcmp(w->v[0], "kill") == 0 || strcmp(w->v[0], "cut") == 0);
 }
 
 /* A power cut, but for what lies on disks. */
@@ -59,6 +59,29 @@ kill_everything(struct play *p)
 	TAILQ_FOREACH(h, &p->world->hosts, link)
 		host_kill_keeper(h);
 	db_kill_writer(p->world->db);
+}
+
+/* All processes at once, and what lies on disks only as far as it was synced. */
+static void
+cut_power(struct play *p)
+{
+	struct world *w = p->world;
+	uint64_t cut = world_cut(w);
+	struct ctl *c;
+	struct host *h;
+
+	world_say(w, "the power is cut");
+	p->power_cut = true;
+	TAILQ_FOREACH(c, &w->ctls, link)
+		ctl_kill(c);
+	TAILQ_FOREACH(c, &w->ctls, link)
+		sim_journal_cut(c->journal);
+	TAILQ_FOREACH(h, &w->hosts, link)
+		host_cut(h, cut);
+	db_cut(w->db);
+	objects_cut(w, cut);
+	watch_objects_lost(w->watch);
+	world_sync(w);
 }
 
 /* The journal of a run outlives its controller for a moment: the newest controller's that had it. */
@@ -82,7 +105,12 @@ do_kill(struct play *p, const struct words *w)
 	struct host *h;
 
 	p->deaths++;
-	if (strcmp(w->v[1], "everything") == 0) {
+	if (strcmp(w->v[0], "cut") == 0) {
+		if (strcmp(w->v[1], "power") == 0)
+			cut_power(p);
+		else
+			play_bad(p, "cut power");
+	} else if (strcmp(w->v[1], "everything") == 0) {
 		kill_everything(p);
 	} else if (strcmp(w->v[1], "keeper") == 0) {
 		if ((h = host_named(p, w, 2)) != NULL)
@@ -301,6 +329,12 @@ action_do(struct play *p, struct words *w)
 		p->objects_lost = true;
 		world_say(p->world, "%u objects vanish", objects_lose(p->world, (unsigned)atoi(w->v[2])));
 		watch_objects_lost(p->world->watch);
+	} else if (strcmp(w->v[0], "damage") == 0 && w->n == 3 && strcmp(w->v[1], "objects") == 0) {
+		p->objects_lost = true;
+		world_say(p->world, "%u objects are damaged", objects_damage(p->world, (unsigned)atoi(w->v[2])));
+		watch_objects_lost(p->world->watch);
+	} else if (play_is_span(w)) {
+		play_span(p, w);
 	} else if (strcmp(w->v[0], "lose") == 0 && w->n == 4 && play_run_declared(p, w->v[3])) {
 		if (owner)
 			ctl_lose_alloc(&owner->run);

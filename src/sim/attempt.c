@@ -153,6 +153,7 @@ attempt_finish(struct attempt *a, enum attempt_state state, struct err *err)
 	}
 	a->result.usage.ended = a->result.usage.ended ? a->result.usage.ended : loop_wall(h->world->loop);
 	a->manifest = true;
+	world_writes(h->world, &a->on_disk);
 	world_step(h->world, STEP_MANIFEST, &a->claim.run, 0);
 	if (!a->live)
 		return;
@@ -183,7 +184,9 @@ attempt_collected_cb(void *arg)
 		return;
 	}
 	objects_add_all(h->world->objects, a->result.fileset);
-	attempt_finish(a, ATTEMPT_OK, NULL);
+	world_step(h->world, STEP_COLLECTED, &a->claim.run, 0);
+	if (a->live)
+		attempt_finish(a, ATTEMPT_OK, NULL);
 }
 
 static struct fileset *
@@ -229,6 +232,7 @@ attempt_over_cb(void *arg)
 	a->result.usage.wall_ns = a->result.usage.ended - a->result.usage.started;
 	if (a->result.usage.wall_ns < 0)
 		a->result.usage.wall_ns = 0;
+	world_step(h->world, STEP_EXITED, &a->claim.run, 0);
 	ledger_pump(h);
 	if (!a->live)
 		return;
@@ -286,6 +290,11 @@ attempt_staged_cb(void *arg)
 	struct host *h = a->host;
 	struct err *err = stage_inputs(a);
 
+	world_step(h->world, STEP_STAGED, &a->claim.run, 0);
+	if (!a->live) {
+		err_free(err);
+		return;
+	}
 	if (err) {
 		attempt_finish(a, ATTEMPT_LOST, err);
 		return;

@@ -348,8 +348,12 @@ intern_run(struct keeper_client *c, uint64_t id, struct request *r)
 		objects_add_all(w->objects, res->fileset);
 	}
 	a->report.state = res->state;
+	world_step(w, STEP_INTERNED, &r->config.claim.run, 0);
 	request_release(r);
-	answer_send(a);
+	if (c->host->up)
+		answer_send(a);
+	else	/* killed at that very step */
+		answer_free(a);
 }
 
 /* keeper_client.h, as far as controllers use it. */

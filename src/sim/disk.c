@@ -11,16 +11,22 @@
 
 struct object {
 	struct file    file;
+	struct unsynced on_disk;
+	enum { O_WHOLE, O_FLIPPED, O_SHORT } bytes;
 	UT_hash_handle hh;
 };
 struct sim_objects {
+	struct world  *world;
 	struct object *all;
 };
 
 struct sim_objects *
-objects_new(void)
+objects_new(struct world *w)
 {
-	return xcalloc(1, sizeof(struct sim_objects));
+	struct sim_objects *o = xcalloc(1, sizeof *o);
+
+	o->world = w;
+	return o;
 }
 
 void
@@ -49,11 +55,15 @@ objects_add(struct sim_objects *o, const struct file *f)
 {
 	struct object *x = object_find(o, &f->id);
 
-	if (x)
+	if (x && x->bytes == O_WHOLE)
 		return;
-	x = xcalloc(1, sizeof *x);
-	x->file = *f;
-	HASH_ADD(hh, o->all, file.id, sizeof f->id, x);
+	if (!x) {
+		x = xcalloc(1, sizeof *x);
+		x->file = *f;
+		HASH_ADD(hh, o->all, file.id, sizeof f->id, x);
+	}
+	x->bytes = O_WHOLE;
+	world_writes(o->world, &x->on_disk);
 }
 
 static void
@@ -71,17 +81,31 @@ objects_add_all(struct sim_objects *o, const struct fileset *fs)
 bool
 objects_has(const struct sim_objects *o, const struct digest *d)
 {
-	return object_find(o, d) != NULL;
+	const struct object *x = object_find(o, d);
+
+	return x && x->bytes == O_WHOLE;
 }
 
-bool
+struct err *
 objects_stat(const struct sim_objects *o, const struct digest *d, struct file *out)
 {
 	const struct object *x = object_find(o, d);
 
-	if (x)
-		*out = x->file;
-	return x != NULL;
+	if (!x)
+		return err_new(ERR_NOT_EXIST, "stat", "object");
+	if (x->bytes == O_FLIPPED)
+		return err_new(ERR_INTEGRITY, "stat", "object");
+	*out = x->file;
+	if (x->bytes == O_SHORT)
+		out->size /= 2;
+	return NULL;
+}
+
+static void
+object_drop(struct sim_objects *o, struct object *x)
+{
+	HASH_DEL(o->all, x);
+	free(x);
 }
 
 unsigned
@@ -94,11 +118,44 @@ objects_lose(struct world *w, unsigned percent)
 	HASH_ITER(hh, o->all, x, tmp) {
 		if (world_dice(w, "object", w->turns, i++) % 100 >= percent)
 			continue;
-		HASH_DEL(o->all, x);
-		free(x);
+		object_drop(o, x);
 		n++;
 	}
 	return n;
+}
+
+unsigned
+objects_damage(struct world *w, unsigned percent)
+{
+	struct object *x;
+	unsigned n = 0, i = 0;
+
+	for (x = w->objects->all; x; x = x->hh.next) {
+		uint64_t dice = world_dice(w, "damage", w->turns, i++);
+
+		if (dice % 100 >= percent)
+			continue;
+		x->bytes = dice >> 32 & 1 && x->file.size > 1 ? O_SHORT : O_FLIPPED;
+		n++;
+	}
+	return n;
+}
+
+/* A name that has made it to the disk may have done so before its bytes. */
+void
+objects_cut(struct world *w, uint64_t cut)
+{
+	struct sim_objects *o = w->objects;
+	struct object *x, *tmp;
+
+	HASH_ITER(hh, o->all, x, tmp) {
+		if (world_synced(w, &x->on_disk))
+			continue;
+		if (x->on_disk.order > cut)
+			object_drop(o, x);
+		else if (world_chance(w, 0.3, "bytes", w->turns, x->on_disk.order) && x->file.size > 1)
+			x->bytes = O_SHORT;
+	}
 }
 
 struct presence {

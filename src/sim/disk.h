@@ -8,15 +8,21 @@
 
 /* What lies on disks: objects (by digest and size alone), the user's files, and journals. */
 
-/* Objects: what they hold is known from how they were made, so only their presence counts. */
-struct sim_objects *objects_new(void);
+/*
+ * Objects: what they hold is known from how they were made, so only their presence counts, and whether their bytes are
+ * whole. One that is damaged is there for whoever looks at its name alone; to be made again mends it.
+ */
+struct sim_objects *objects_new(struct world *);
 void objects_free(struct sim_objects *);
 void objects_add(struct sim_objects *, const struct file *);
 void objects_add_all(struct sim_objects *, const struct fileset *);
-bool objects_has(const struct sim_objects *, const struct digest *);
-bool objects_stat(const struct sim_objects *, const struct digest *, struct file *);
-/* Some of them vanish, as the world's dice say: so many of a hundred. Returns how many. */
+bool objects_has(const struct sim_objects *, const struct digest *);	/* and it is whole */
+/* As a look at the file says: with another size if it is cut short. Other damage is ERR_INTEGRITY. */
+must_check struct err *objects_stat(const struct sim_objects *, const struct digest *, struct file *);
+/* Some of them vanish, or are damaged, as the world's dice say: so many of a hundred. Returns how many. */
 unsigned objects_lose(struct world *, unsigned percent);
+unsigned objects_damage(struct world *, unsigned percent);
+void objects_cut(struct world *, uint64_t cut);	/* see world_cut */
 bool objects_has_all(const struct sim_objects *, const struct fileset *);	/* every file of it */
 
 /* Local files, by absolute path. */
@@ -35,6 +41,7 @@ struct sim_journal;
 struct sim_journal *sim_journal_new(struct ctl *, const char *id, struct journal **client);	/* gives both */
 void sim_journal_free(struct sim_journal *);	/* the client was closed. Releases the lock */
 void sim_journal_kill(struct sim_journal *);
+void sim_journal_cut(struct sim_journal *);	/* the power: its controller is gone too */
 void sim_journal_orphan(struct sim_journal *);	/* its controller is gone; the client stays to be closed by who buries it */
 bool sim_journal_over(const struct sim_journal *);	/* orphaned, and its process is gone */
 void sim_journal_fill(struct sim_journal *, bool full);

@@ -289,10 +289,14 @@ moment(struct gen *g, unsigned nruns)
 		break;
 	case 3:
 	case 4:
-		buf_addf(g->out, "when attempt %u %s", 1 + below(g, g->execs + 2), ONE_OF(g, "created", "spawned", "manifest"));
+		buf_addf(g->out, "when attempt %u %s", 1 + below(g, g->execs + 2),
+		    ONE_OF(g, "created", "staged", "spawned", "exited", "collected", "manifest"));
 		break;
 	case 5:
-		buf_addf(g->out, "when entry %u committed", 1 + below(g, 4));
+		if (percent(g, 50))
+			buf_addf(g->out, "when entry %u committed", 1 + below(g, 4));
+		else
+			buf_addf(g->out, "when step %u", 1 + below(g, 6 * records));
 		break;
 	case 6:
 		buf_addf(g->out, "when r%u %u%% done", run, below(g, 100));
@@ -312,8 +316,10 @@ misfortune(struct gen *g, unsigned nruns)
 	unsigned run = 1 + below(g, nruns), kind = below(g, 100);
 
 	moment(g, nruns);
-	if (kind < 4) {
+	if (kind < 3) {
 		buf_addf(g->out, "lose objects %s\n", ONE_OF(g, "10%", "50%", "100%"));
+	} else if (kind < 6) {
+		buf_addf(g->out, "damage objects %s\n", ONE_OF(g, "10%", "50%", "100%"));
 	} else if (kind < 28) {
 		buf_addf(g->out, "kill r%u\n", run);
 	} else if (kind < 38) {
@@ -324,8 +330,10 @@ misfortune(struct gen *g, unsigned nruns)
 		buf_addf(g->out, "kill worker %u\n", below(g, 8));
 	} else if (kind < 65) {
 		buf_addstr(g->out, "kill writer\n");
-	} else if (kind < 70) {
+	} else if (kind < 67) {
 		buf_addstr(g->out, "kill everything\n");
+	} else if (kind < 71) {
+		buf_addstr(g->out, "cut power\n");
 	} else if (kind < 76) {
 		buf_addf(g->out, "stall r%u %s\n", run, ONE_OF(g, "1s", "20s", "2m", "10m"));
 	} else if (kind < 82) {

@@ -242,21 +242,29 @@ host_detach(struct host *h, struct keeper_client *c, uint64_t id)
 }
 
 /* Its directory goes; with the last one of a key its numbers begin anew. */
-void
-host_forget(struct host *h, const struct digest *run, const struct digest *key, uint32_t number)
+static void
+attempt_remove(struct host *h, struct attempt *a)
 {
-	struct key_attempts *k = host_key(h, key, false);
-	struct attempt **at, *a;
+	struct key_attempts *k = host_key(h, &a->key, false);
+	struct attempt **at = &k->newest;
 
-	for (at = k ? &k->newest : NULL; at && (a = *at) != NULL; at = &a->older)
-		if (a->number == number && a->manifest && !a->live && digest_equal(&a->claim.run, run))
-			break;
-	if (!at || !*at || !h->up)
-		return;
+	while (*at != a)
+		at = &(*at)->older;
 	*at = a->older;
 	attempt_free(a);
 	if (!k->newest)
 		k->last = 0;
+}
+
+void
+host_forget(struct host *h, const struct digest *run, const struct digest *key, uint32_t number)
+{
+	struct attempt *a = host_attempts_of(h, key);
+
+	while (a && (a->number != number || !a->manifest || a->live || !digest_equal(&a->claim.run, run)))
+		a = a->older;
+	if (a && h->up)
+		attempt_remove(h, a);
 }
 
 void
@@ -306,6 +314,24 @@ host_kill_keeper(struct host *h)
 		queued_free(q);
 	}
 	host_tell_down(h);
+}
+
+/* A manifest whose bytes are lost says nothing; its folder keeps the number. */
+void
+host_cut(struct host *h, uint64_t cut)
+{
+	struct attempt *a, *next;
+
+	host_kill_keeper(h);
+	for (a = TAILQ_FIRST(&h->attempts); a; a = next) {
+		next = TAILQ_NEXT(a, link);
+		if (!a->manifest || world_synced(h->world, &a->on_disk))
+			continue;
+		if (a->on_disk.order > cut)
+			attempt_remove(h, a);
+		else if (world_chance(h->world, 0.3, "manifest", h->world->turns, a->on_disk.order))
+			a->manifest = false;
+	}
 }
 
 bool

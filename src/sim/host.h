@@ -42,6 +42,7 @@ void host_kill_keeper(struct host *);
 /* The worker that has a living attempt in hand: the nth of them, counted round. False: none lives. */
 bool host_kill_worker(struct host *, uint64_t nth);
 void host_fill(struct host *, bool full);
+void host_cut(struct host *, uint64_t cut);	/* the power of its keeper is cut: see world_cut */
 unsigned host_nlive(const struct host *);
 
 /* A controller's client. NULL root and options: see keeper_client_new, which is not for simulations. */
@@ -61,6 +62,7 @@ struct attempt {
 	enum attempt_state state;
 	bool		  live;		/* a slot has it in hand */
 	bool		  waits, admitted, manifest, told;
+	struct unsynced	  on_disk;	/* the manifest */
 	enum attempt_end  end;		/* asked for */
 	struct exec_result result;
 	struct timer	  next;		/* its next step */

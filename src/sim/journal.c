@@ -70,6 +70,8 @@ segment_open(struct sim_journal *j, uint64_t first)
 	buf_release(&payload);
 	buf_release(&frame);
 	free(path);
+	if (j->up && j->segment > 1)
+		world_step(j->world, STEP_SEGMENT, NULL, 0);
 }
 
 static void
@@ -147,9 +149,12 @@ static void
 entry_write(struct sim_journal *j, struct entry *e)
 {
 	struct buf frame = BUF_INIT;
+	bool up = j->up;
 
 	if (j->fd < 0 || j->segment_bytes > SEGMENT_BYTES)
 		segment_open(j, e->seq);
+	if (up && !j->up)	/* killed at that very step; who killed it has looked after the entry */
+		return;
 	frame_add(&frame, e->payload, e->len);
 	write_all(j->fd, frame.p, frame.len);
 	j->segment_bytes += frame.len;
@@ -247,6 +252,8 @@ restart_cb(void *arg)
 	j->up = true;
 	e = TAILQ_FIRST(&j->entries);
 	segment_open(j, e ? e->seq : journal_next_seq(j->client));
+	if (!j->up)	/* killed at that very step */
+		return;
 	TAILQ_FOREACH(e, &j->entries, link)
 		e->state = E_SENT;
 	journal_start_sync(j);
@@ -292,6 +299,44 @@ sim_journal_free(struct sim_journal *j)
 	free(j->id);
 	free(j->dir);
 	free(j);
+}
+
+/*
+ * Of what was being written when the power went: nothing, or the first of it, or the later blocks and not the first, and
+ * behind it perhaps room that was to be written.
+ */
+static void
+journal_tear(struct sim_journal *j)
+{
+	static const char zeroes[512];
+	uint64_t dice = world_dice(j->world, "torn", j->segment, j->nsyncs);
+	bool hole = dice % 3 == 1;
+	struct buf frames = BUF_INIT;
+	struct entry *e;
+
+	if (j->fd < 0 || dice % 3 == 0)
+		return;
+	TAILQ_FOREACH(e, &j->entries, link)
+		if (e->state == E_WRITING)
+			frame_add(&frames, e->payload, e->len);
+	for (size_t i = 0; hole && i < frames.len / 3; i++)
+		frames.p[i] = 0;
+	write_all(j->fd, frames.p, hole ? frames.len : frames.len / 3);
+	write_all(j->fd, zeroes, dice >> 8 & 511);
+	buf_release(&frames);
+}
+
+void
+sim_journal_cut(struct sim_journal *j)
+{
+	struct entry *e;
+
+	if (j->up)
+		journal_tear(j);
+	TAILQ_FOREACH(e, &j->entries, link)
+		if (e->state == E_WRITING)
+			e->state = E_SENT;
+	sim_journal_kill(j);
 }
 
 /* kill -9: what was written stays, of what was being written a part, perhaps with half a frame behind it. */

@@ -187,9 +187,15 @@ line_host(struct play *p, const struct words *w)
 	buf_release(&text);
 }
 
-/* network|disk|cache|execs LO..HI */
-static void
-line_span(struct play *p, const struct words *w)
+bool
+play_is_span(const struct words *w)
+{
+	return strcmp(w->v[0], "network") == 0 || strcmp(w->v[0], "disk") == 0 || strcmp(w->v[0], "cache") == 0 ||
+	    strcmp(w->v[0], "execs") == 0;
+}
+
+void
+play_span(struct play *p, const struct words *w)
 {
 	struct range *s = strcmp(w->v[0], "network") == 0 ? &p->world->network
 	    : strcmp(w->v[0], "disk") == 0		 ? &p->world->disk
@@ -315,9 +321,6 @@ do_line(struct play *p, struct words *w, const char *next)
 		p->world->seed = strtoull(w->v[1], NULL, 10);
 	else if (strcmp(verb, "host") == 0)
 		line_host(p, w);
-	else if (strcmp(verb, "network") == 0 || strcmp(verb, "disk") == 0 || strcmp(verb, "cache") == 0 ||
-	    strcmp(verb, "execs") == 0)
-		line_span(p, w);
 	else if (strcmp(verb, "file") == 0)
 		line_file(p, w);
 	else if (strcmp(verb, "program") == 0)

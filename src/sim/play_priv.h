@@ -52,7 +52,8 @@ struct play {
 	int64_t	      operator_every;	/* 0: nobody looks after the runs */
 	unsigned      operator_resets;
 	unsigned      deaths;
-	bool	      objects_lost;	/* at some time */
+	bool	      objects_lost;	/* or damaged, at some time */
+	bool	      power_cut;	/* at some time */
 	char	     *bad;
 };
 /* The line cannot be understood; the first stands. */
@@ -60,6 +61,8 @@ void play_bad(struct play *, const char *fmt, ...) printf_like(2, 3);
 void play_fail(struct play *, const char *fmt, ...) printf_like(2, 3);	/* names the line */
 struct play_run *play_run_find(struct play *, const char *name);
 bool play_run_declared(const struct play *, const char *name);	/* it may not have begun yet */
+bool play_is_span(const struct words *);	/* network|disk|cache|execs LO..HI */
+void play_span(struct play *, const struct words *);
 struct host *play_host(struct play *);	/* the first; made if there is none */
 bool play_run_final(const struct play_run *);	/* nothing more will be done with it */
 /* One turn of the world and what follows from it. False: over. */

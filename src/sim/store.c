@@ -161,6 +161,8 @@ db_commit_cb(void *arg)
 	struct sim_db *db = arg;
 	struct db_write *w, *next;
 
+	if (!db->refuse)	/* what entries name must not be on the disk after them */
+		world_sync(db->world);
 	TAILQ_FOREACH(w, &db->writes, entry)
 		if (w->batch && !db->refuse)
 			row_set(db, w);
@@ -229,11 +231,33 @@ db_kill_writer(struct sim_db *db)
 	timer_set(&db->restart, RESTART_DELAY);
 }
 
+/* Databases that were being written are of no use after a power cut, and are begun anew. */
+void
+db_cut(struct sim_db *db)
+{
+	struct db_row *r, *tmp;
+
+	db_kill_writer(db);
+	if (world_chance(db->world, 0.5, "databases", db->ncommits, 0))
+		return;
+	HASH_ITER(hh, db->rows, r, tmp) {
+		HASH_DEL(db->rows, r);
+		free(r->p);
+		free(r);
+	}
+}
+
 void
 db_refuse(struct sim_db *db, bool refuse)
 {
 	db->refuse = refuse;
 	db->refused = db->refused || refuse;
+}
+
+bool
+db_refused(const struct sim_db *db)
+{
+	return db->refused;
 }
 
 bool
@@ -464,10 +488,10 @@ stat_run(void *data)
 {
 	struct stat_call c = *(struct stat_call *)data;
 	struct file f;
-	bool there = objects_stat(ctl_world(c.ctl)->objects, &c.want, &f);
+	struct err *err = objects_stat(ctl_world(c.ctl)->objects, &c.want, &f);
 
 	free(data);
-	c.cb(there ? &f : NULL, there ? NULL : err_new(ERR_NOT_EXIST, "stat", "object"), c.arg);
+	c.cb(err ? NULL : &f, err, c.arg);
 }
 
 static struct op *
@@ -531,6 +555,7 @@ put_advance(struct op *op)
 	if (!o->err && !ctl_is_dead(o->repo->ctl)) {
 		objects_add(ctl_world(o->repo->ctl)->objects, &o->file);
 		watch_data(ctl_world(o->repo->ctl)->watch, &o->file.id);
+		world_step(ctl_world(o->repo->ctl), STEP_PUT, NULL, 0);
 	}
 	f = o->file;
 	err = o->err;

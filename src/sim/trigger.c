@@ -63,8 +63,9 @@ known_condition(const struct words *c)
 {
 	int64_t at;
 
-	return is_time(c, &at) || (c->n == 4 && strcmp(c->v[1], "record") == 0) || (c->n == 3 && strcmp(c->v[2], "done") == 0) ||
-	    (c->n == 3 && (strcmp(c->v[0], "attempt") == 0 || strcmp(c->v[0], "entry") == 0)) ||
+	return is_time(c, &at) || (c->n == 2 && strcmp(c->v[0], "step") == 0) || (c->n == 4 && strcmp(c->v[1], "record") == 0) || (c->n == 3 && strcmp(c->v[2], "done") == 0) ||
+	    (c->n == 3 && (strcmp(c->v[0], "attempt") == 0 || strcmp(c->v[0], "entry") == 0 || strcmp(c->v[0], "object") == 0 ||
+	    strcmp(c->v[0], "file") == 0 || strcmp(c->v[0], "segment") == 0)) ||
 	    (c->n == 2 && (strcmp(c->v[1], "over") == 0 || strcmp(c->v[1], "done") == 0 ||
 	    strncmp(c->v[1], "phase=", 6) == 0 || strncmp(c->v[1], "try=", 4) == 0));
 }
@@ -125,12 +126,21 @@ trigger_free(struct trigger *t)
 	free(t);
 }
 
+/* `attempt 3 spawned` */
 static bool
-step_meets(struct play *p, const struct trigger *t, enum step s, const struct digest *run, uint64_t n)
+names_step(const struct words *c, const char *what, enum step s, uint64_t n)
+{
+	return c->n == 3 && strcmp(c->v[0], what) == 0 && strcmp(c->v[2], step_name(s)) == 0 && strtoull(c->v[1], NULL, 10) == n;
+}
+
+static bool
+step_meets(struct play *p, const struct trigger *t, enum step s, const struct digest *run, uint64_t n, uint64_t of_all)
 {
 	const struct words *c = &t->cond;
 	struct play_run *r;
 
+	if (c->n == 2 && strcmp(c->v[0], "step") == 0)
+		return strtoull(c->v[1], NULL, 10) == of_all;
 	switch (s) {
 	case STEP_WRITTEN:
 	case STEP_DURABLE:
@@ -140,13 +150,20 @@ step_meets(struct play *p, const struct trigger *t, enum step s, const struct di
 		r = play_run_find(p, c->v[0]);
 		return r && digest_equal(&r->run.id, run) && strtoull(c->v[2], NULL, 10) == n;
 	case STEP_CREATED:
+	case STEP_STAGED:
 	case STEP_SPAWNED:
+	case STEP_EXITED:
+	case STEP_COLLECTED:
 	case STEP_MANIFEST:
-		return c->n == 3 && strcmp(c->v[0], "attempt") == 0 && strcmp(c->v[2], step_name(s)) == 0 &&
-		    strtoull(c->v[1], NULL, 10) == n;
+		return names_step(c, "attempt", s, n);
 	case STEP_COMMITTED:
-		return c->n == 3 && strcmp(c->v[0], "entry") == 0 && strcmp(c->v[2], step_name(s)) == 0 &&
-		    strtoull(c->v[1], NULL, 10) == n;
+		return names_step(c, "entry", s, n);
+	case STEP_PUT:
+		return names_step(c, "object", s, n);
+	case STEP_INTERNED:
+		return names_step(c, "file", s, n);
+	case STEP_SEGMENT:
+		return names_step(c, "segment", s, n);
 	case STEP_NKINDS:
 		break;
 	}
@@ -157,12 +174,15 @@ void
 trigger_step(enum step s, const struct digest *run, uint64_t n, void *arg)
 {
 	struct play *p = arg;
+	uint64_t of_all = p->world->steps;
 	struct trigger *t, *next;
 
 	for (t = TAILQ_FIRST(&p->triggers); t; t = next) {
 		next = TAILQ_NEXT(t, link);
-		if (step_meets(p, t, s, run, n))
-			trigger_met(t);
+		if (timer_is_set(&t->due) || !step_meets(p, t, s, run, n, of_all))
+			continue;
+		trigger_met(t);
+		next = TAILQ_FIRST(&p->triggers);	/* what was done may have been a step of its own */
 	}
 }
 

@@ -111,7 +111,8 @@ world_fail(struct world *w, const char *fmt, ...)
 }
 
 static const char *const step_names[] = {
-	"written", "durable", "acknowledged", "created", "spawned", "manifest", "committed",
+	"written", "durable", "acknowledged", "opened", "put", "interned", "created", "staged", "spawned", "exited", "collected",
+	"manifest", "committed",
 };
 
 const char *
@@ -124,8 +125,38 @@ void
 world_step(struct world *w, enum step s, const struct digest *run, uint64_t n)
 {
 	w->nsteps[s]++;
+	w->steps++;
 	if (w->on_step)
 		w->on_step(s, run, n ? n : w->nsteps[s], w->on_step_arg);
+}
+
+/* The disk. */
+
+#define WRITTEN_BACK SECONDS(35)
+
+void
+world_writes(struct world *w, struct unsynced *u)
+{
+	u->order = ++w->nwrites;
+	u->at = w->clock.mono;
+}
+
+bool
+world_synced(const struct world *w, const struct unsynced *u)
+{
+	return u->order <= w->synced || w->clock.mono - u->at > WRITTEN_BACK;
+}
+
+void
+world_sync(struct world *w)
+{
+	w->synced = w->nwrites;
+}
+
+uint64_t
+world_cut(const struct world *w)
+{
+	return w->synced + world_dice(w, "cut", w->turns, w->steps) % (w->nwrites - w->synced + 1);
 }
 
 /* The world. */
@@ -162,7 +193,7 @@ world_new(uint64_t seed)
 	w->exec = (struct range){ MILLIS(10), SECONDS(20) };
 	TAILQ_INIT(&w->hosts);
 	TAILQ_INIT(&w->ctls);
-	w->objects = objects_new();
+	w->objects = objects_new(w);
 	w->files = files_new();
 	w->db = db_new(w);
 	w->watch = watch_new(w);

@@ -37,6 +37,11 @@ struct proc {
 };
 int64_t proc_due(const struct proc *);
 
+struct unsynced {		/* what was written, and need not be on the disk yet */
+	uint64_t order;		/* among all that was */
+	int64_t	 at;
+};
+
 struct range {			/* a range that a delay is drawn from, ns */
 	int64_t lo, hi;
 };
@@ -46,8 +51,14 @@ enum step {
 	STEP_WRITTEN,		/* a record of a run is with the journal process */
 	STEP_DURABLE,		/* it is on disk */
 	STEP_ACKNOWLEDGED,	/* its controller knows */
+	STEP_SEGMENT,		/* a segment of a journal is opened, nothing is in it */
+	STEP_PUT,		/* an object that a controller made is in the repository */
+	STEP_INTERNED,		/* a file of the user is identified, and is there if that was asked for; nobody was told */
 	STEP_CREATED,		/* an attempt exists */
+	STEP_STAGED,		/* its inputs are in place */
 	STEP_SPAWNED,		/* its command runs */
+	STEP_EXITED,		/* and has ended */
+	STEP_COLLECTED,		/* its outputs are in the repository */
 	STEP_MANIFEST,		/* its manifest is in place, nobody was told */
 	STEP_COMMITTED,		/* an entry of the cache is committed, not acknowledged */
 	STEP_NKINDS
@@ -73,8 +84,9 @@ struct world {
 	/* Told of every durable step: run is zero where it belongs to none; n counts from 1. */
 	void (*on_step)(enum step, const struct digest *run, uint64_t n, void *arg);
 	void *on_step_arg;
-	uint64_t      nsteps[STEP_NKINDS];
+	uint64_t      nsteps[STEP_NKINDS], steps;	/* of each kind, and of all */
 	uint64_t      turns;
+	uint64_t      nwrites, synced;	/* objects and manifests so far; all up to there are on the disk */
 };
 
 #define SIM_WALL SECONDS(1700000000)
@@ -98,6 +110,16 @@ void world_say(struct world *, const char *fmt, ...) printf_like(2, 3);
 /* A promise is broken: the first stands. Ends the simulation. */
 void world_fail(struct world *, const char *fmt, ...) printf_like(2, 3);
 void world_step(struct world *, enum step, const struct digest *run, uint64_t n);	/* n 0: count here */
+
+/*
+ * The disk of objects and manifests. Nobody waits for it but the writer of the databases, which syncs all of it before
+ * a commit; what is left alone is written in half a minute. A power cut takes the names of what was written after some
+ * moment that the dice choose, and may take the bytes of what was written before it.
+ */
+void world_writes(struct world *, struct unsynced *);
+bool world_synced(const struct world *, const struct unsynced *);
+void world_sync(struct world *);
+uint64_t world_cut(const struct world *);	/* names of a later order are lost */
 
 /*
  * A way from one process to another: messages arrive in order, each after its delay, on the receiver's

@@ -156,6 +156,25 @@ test_inspection_fails(void **state unused_arg)
 	world_end(&w);
 }
 
+/* The pool has ended an alloc that a sister run holds, and the scheduler does not know it yet. */
+static void
+test_alloc_gone_at_once(void **state unused_arg)
+{
+	struct world w;
+
+	world_begin(&w, NULL, one, NULL);
+	fake_fail(&w.fake, "alloc-inspect", 1, ERR_NOT_EXIST);
+	world_new_run(&w);
+	run_to_the_end(&w);
+	assert_records(&w,
+	    "Init: created\n"
+	    "Eval: allocated; " A2 "\n"
+	    "started t.Main try 0.0 components\n"
+	    "ended t.Main ok\n"
+	    "Done: evaluated; " A2 "; try at 120.0; over at 130.0; result 10\n");
+	world_end(&w);
+}
+
 static void
 test_program_fails(void **state unused_arg)
 {
@@ -423,6 +442,7 @@ main(void)
 		cmocka_unit_test(test_no_alloc),
 		cmocka_unit_test(test_waits_for_an_alloc),
 		cmocka_unit_test(test_inspection_fails),
+		cmocka_unit_test(test_alloc_gone_at_once),
 		cmocka_unit_test(test_program_fails),
 		cmocka_unit_test(test_too_many_tries),
 		cmocka_unit_test(test_progress),

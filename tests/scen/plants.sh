@@ -56,8 +56,10 @@ build() {
 # row PATCH: plants it, and looks.
 row() {
 	name=$(basename "$1" .patch)
-	patch -d "$src" -p1 -s -f <"$1" >"$work/log" 2>&1 ||
+	# All of it or nothing.
+	patch -d "$src" -p1 --dry-run -f <"$1" >"$work/log" 2>&1 ||
 		{ cat "$work/log"; complain "$name does not apply any more: plant it anew"; return; }
+	patch -d "$src" -p1 -s -f <"$1" >"$work/log" 2>&1
 	if ! build; then
 		cat "$work/log"
 		complain "$name does not compile"
