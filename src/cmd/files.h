@@ -24,8 +24,8 @@ struct file_plan {
 void plan_release(struct file_plan *);
 /* The value is strict; on an error the plan is empty. */
 must_check struct err *plan_value(struct file_plan *, const struct value *);
-/* An exec's outputs, a list. */
-must_check struct err *plan_fileset(struct file_plan *, const struct fileset *);
+/* An exec's outputs, a list: by their names, if there is one for each and no two are the same, else by their numbers. */
+must_check struct err *plan_fileset(struct file_plan *, const struct fileset *, const char *const *names, size_t nnames);
 void plan_file(struct file_plan *, const struct file *);			/* as `result` */
 bool plan_single(const struct file_plan *, struct file *);			/* exactly one file and nothing else */
 

@@ -241,21 +241,48 @@ add_output(struct file_plan *p, const struct fileset *fs, const char *path)
 	return add_dir(p, fs, path);
 }
 
-struct err *
-plan_fileset(struct file_plan *p, const struct fileset *fs)
+static bool
+usable_names(const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (*names[i] == '\0')
+			return false;
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(names[i], names[k]) == 0)
+				return false;
+	}
+	return true;
+}
+
+static struct err *
+add_outputs(struct file_plan *p, const struct fileset *fs, const char *const *names)
 {
 	struct err *err = NULL;
+
+	for (size_t i = 0; err == NULL && i < fileset_nlist(fs); i++) {
+		struct buf name = BUF_INIT;
+
+		if (names != NULL)
+			name_escape(names[i], strlen(names[i]), &name);
+		else
+			buf_addf(&name, "%zu", i);
+		err = add_output(p, fileset_elem(fs, i), buf_str(&name));
+		buf_release(&name);
+	}
+	return err;
+}
+
+struct err *
+plan_fileset(struct file_plan *p, const struct fileset *fs, const char *const *names, size_t nnames)
+{
+	struct err *err;
 
 	if (!fileset_is_list(fs))
 		err = add_output(p, fs, "");
 	else if (fileset_nlist(fs) == 1)
 		err = add_output(p, fileset_elem(fs, 0), "");
-	for (size_t i = 0; err == NULL && fileset_is_list(fs) && fileset_nlist(fs) > 1 && i < fileset_nlist(fs); i++) {
-		char number[24];
-
-		snprintf(number, sizeof number, "%zu", i);
-		err = add_output(p, fileset_elem(fs, i), number);
-	}
+	else
+		err = add_outputs(p, fs, nnames == fileset_nlist(fs) && usable_names(names, nnames) ? names : NULL);
 	if (err != NULL)
 		plan_release(p);
 	return err;

@@ -277,6 +277,8 @@ report_event(struct report *r, const struct eval_event *ev)
 	c.asked = ev->asked;
 	if (f->has_pkey)
 		c.key = f->pkey;
+	else if (ev->kind == EV_HIT)
+		c.key = ev->result->exec;
 	c.ident = f->ident;
 	c.ident_len = f->ident == NULL ? 0 : strlen(f->ident);
 	c.pos = pos;
@@ -312,6 +314,8 @@ report_record(struct report *r, const msgpack_object *o)
 	c.url = x.url;
 	c.url_len = x.url_len;
 	c.result = x.has_result ? &x.result : NULL;
+	if (x.event == XEV_HIT && x.has_result && digest_is_zero(&c.key))
+		c.key = x.result.exec;
 	c.again = x.again;
 	c.object = digest_is_zero(&x.object) ? NULL : &x.object;
 	c.asked = (double)x.asked;

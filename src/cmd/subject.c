@@ -41,6 +41,21 @@ subject_exec(struct lookup *l, const struct id *id, struct run_view *view, const
 	return *exec != NULL ? NULL : err_msg(ERR_NOT_EXIST, "no record of its run tells of this exec");
 }
 
+/* The outputs by the names that the program has for them, which a record has. */
+static struct err *
+plan_outputs(struct file_plan *plan, const struct exec_view *x)
+{
+	size_t n = json_array_size(x->outputs);
+	const char **names = xcalloc(n + 1, sizeof *names);
+	struct err *err;
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = json_string_value(json_array_get(x->outputs, i));
+	err = plan_fileset(plan, x->result.fileset, names, n);
+	free(names);
+	return err;
+}
+
 static struct err *
 exec_files(struct lookup *l, const char *text, struct file_plan *plan)
 {
@@ -52,7 +67,7 @@ exec_files(struct lookup *l, const char *text, struct file_plan *plan)
 		err = err_msg(ERR_PRECONDITION, "%s has no outputs: it is %s; weir logs %s shows what it wrote", text,
 		    view_state_name(x, true), text);
 	if (err == NULL)
-		err = plan_fileset(plan, x->result.fileset);
+		err = plan_outputs(plan, x);
 	view_release(&view);
 	return err;
 }

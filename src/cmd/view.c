@@ -119,6 +119,8 @@ take_exec(struct builder *b, const struct exec_record *r, int64_t time)
 	x->node = r->node;
 	if (!digest_is_zero(&r->pkey))
 		x->key = r->pkey;
+	else if (r->has_result && !digest_is_zero(&r->result.exec))
+		x->key = r->result.exec;
 	if (!digest_is_zero(&r->lkey))
 		x->lkey = r->lkey;
 	keep_text(&x->ident, r->ident, r->ident_len);

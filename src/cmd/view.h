@@ -11,7 +11,7 @@
  */
 enum view_state { VIEW_RUNNING, VIEW_OK, VIEW_KNOWN, VIEW_FAILED, VIEW_LOST };
 struct exec_view {
-	struct digest	 key, lkey, node;	/* key: physical, or zero when only the logical one was needed */
+	struct digest	 key, lkey, node;	/* key: physical, or zero: only the logical one was needed, and the cache did not say */
 	enum view_state	 state;
 	char		*ident, *pos, *image, *cmd;	/* owned or NULL */
 	unsigned	 attempts;		/* started by this run */

@@ -174,11 +174,22 @@ worth_a_retry(const struct exec_result *r, unsigned retry)
 	return r->state == ATTEMPT_FAILED && retry < RETRIES && (err_is(r->err, ERR_OOM) || err_is(r->err, ERR_TEMPORARY));
 }
 
+/* The cache has it under all that the node is known by, and with whose it is. */
+static void
+remember(struct eval *e, const struct flow *f, const struct exec_result *r)
+{
+	struct exec_result said = *r;	/* borrows its parts */
+	struct digest keys[2];
+
+	if (f->has_pkey)
+		said.exec = f->pkey;
+	eval_put(e, keys, eval_keys(f, keys), &said);
+}
+
 /* What a record says of an exec or input. A failure that would have been retried is not the last word. */
 static bool
 use_known(struct eval *e, struct flow *f, const struct exec_result *r)
 {
-	struct digest keys[2];
 	struct err *err;
 
 	if (!r || r->state == ATTEMPT_LOST || worth_a_retry(r, 0))
@@ -189,7 +200,7 @@ use_known(struct eval *e, struct flow *f, const struct exec_result *r)
 		err_free(err);
 		return false;
 	} else if (f->op == FLOW_EXEC && eval_writes(e)) {
-		eval_put(e, keys, eval_keys(f, keys), r);
+		remember(e, f, r);
 	}
 	e->stats.known++;
 	return true;
@@ -295,7 +306,6 @@ work_settle(struct work *w)
 {
 	struct eval *e = w->eval;
 	struct exec_result *r = &w->result;
-	struct digest keys[2];
 	struct err *err;
 
 	if (e->state == EVAL_STOP) {
@@ -313,7 +323,7 @@ work_settle(struct work *w)
 	else if (!take_result(e, w->node, r, &err))
 		core_failed(&e->core, w->node, err);
 	else if (!is_local(w->node) && eval_writes(e))
-		eval_put(e, keys, eval_keys(w->node, keys), r);
+		remember(e, w->node, r);
 	work_free(w);
 }
 

@@ -67,7 +67,7 @@ exec_result_mpk(const struct exec_result *r, struct mpk_w *w)
 {
 	const struct exec_usage *u = &r->usage;
 
-	mpk_map(w, r->missing != NULL ? 19 : 18);
+	mpk_map(w, 18 + (r->missing != NULL) + !digest_is_zero(&r->exec));
 	mpk_key(w, "state"), mpk_str(w, attempt_state_name(r->state));
 	mpk_key(w, "attempt"), mpk_u64(w, r->attempt);
 	mpk_key(w, "status"), mpk_i64(w, r->status);
@@ -92,6 +92,8 @@ exec_result_mpk(const struct exec_result *r, struct mpk_w *w)
 	mpk_key(w, "owner"), mpk_digest(w, &r->owner);
 	if (r->missing != NULL)
 		mpk_key(w, "missing"), fileset_mpk(r->missing, w);
+	if (!digest_is_zero(&r->exec))
+		mpk_key(w, "exec"), mpk_digest(w, &r->exec);
 }
 
 static void
@@ -155,6 +157,7 @@ exec_result_from_mpk(const msgpack_object *o, struct exec_result *out)
 	r.host = mpk_get_strdup(o, "host");
 	mpk_get_bool(o, "isolated", &r.isolated);
 	mpk_get_digest(o, "owner", &r.owner);
+	mpk_get_digest(o, "exec", &r.exec);
 	*out = r;
 	return NULL;
 }

@@ -93,6 +93,7 @@ struct exec_result {
 	bool		 isolated;	/* ran behind the mount namespace */
 	bool		 attached;	/* an attempt of before, not started by this put */
 	struct digest	 owner;		/* the run whose put started the attempt: it is charged for the usage */
+	struct digest	 exec;		/* of what the cache gives: the key of the exec that it is from; zero: not said */
 };
 void exec_result_release(struct exec_result *);
 void exec_result_copy(struct exec_result *, const struct exec_result *);

@@ -135,13 +135,16 @@ is_local(const struct exec_record *r)
 static void
 put_back(struct rebuilding *b, const struct exec_record *r)
 {
+	struct exec_result result = r->result;	/* borrows its parts */
 	struct buf value = BUF_INIT;
 	struct mpk_w w;
 
 	if (!r->has_result || r->result.state != ATTEMPT_OK || is_local(r))
 		return;
+	if (!digest_is_zero(&r->pkey))
+		result.exec = r->pkey;
 	mpk_w_init(&w, &value);
-	exec_result_mpk(&r->result, &w);
+	exec_result_mpk(&result, &w);
 	put(b, &r->pkey, &value);
 	put(b, &r->lkey, &value);
 	buf_release(&value);

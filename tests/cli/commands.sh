@@ -238,6 +238,38 @@ hello"
 	expect_err "weir: open single.rf/x: Not a directory"
 '
 
+test_case 'what is only known has the id of the exec that it is from: info, logs, get' '
+	export WEIR_ROOT=$T/known
+	expect_exit 0 weir run tree.rf
+	one=$(exec_of tree.one)
+	expect_exit 0 weir run tree.rf
+	expect_match err "^weir: known  tree\.one  $one$"
+	expect_equal "of the new run" "$(exec_of tree.one)" "$one"
+	expect_exit 0 weir info --json last
+	expect_equal state "$(field execs.0.state)" known
+	expect_match out "\"id\":\"$one"
+	expect_exit 0 weir logs last
+	expect_out "==> tree.one $one <==
+aloud
+said"
+	expect_exit 0 weir info "$one"
+	expect_match out "echo hello > "
+	kill -9 $(pid_of weir-keeper)
+	rm -r "$WEIR_ROOT/db"
+	expect_exit 0 weir run tree.rf
+	expect_match err "^weir: known  tree\.one  $one$"
+'
+
+test_case 'get of an exec: its outputs by their names' '
+	export WEIR_ROOT=$T/known
+	expect_exit 0 weir get "$(exec_of tree.one)" outputs
+	(cd outputs && find . -type f | LC_ALL=C sort) >names
+	expect_file names "\
+./d/sub/x
+./out"
+	expect_file outputs/out hello
+'
+
 test_case 'a failure: what failed, how, the end of its stderr, what to type' '
 	expect_exit 11 weir run fails.rf -place "$PWD"
 	run=$(run_id)
@@ -344,7 +376,7 @@ test_case 'sources that are gone: named, and nothing is begun' '
 test_case 'a reader that leaves is no harm to what is remembered' '
 	weir run --universe pipe single.rf 2>err | true
 	expect_exit 0 weir run --universe pipe single.rf
-	expect_match err "^weir: known  single\.Main$"
+	expect_match err "^weir: known  single\.Main  exec:[0-9a-f]{8}$"
 '
 
 test_case 'check' '

@@ -161,6 +161,18 @@ test_dir_at_the_top(void **state)
 }
 
 static void
+assert_names(const struct fileset *two, const char *const names[2], const char *first, const char *second)
+{
+	struct file_plan p = { NULL, 0 };
+
+	assert_ok(plan_fileset(&p, two, names, 2));
+	assert_int_equal(p.n, 2);
+	assert_string_equal(p.v[0].path, first);
+	assert_string_equal(p.v[1].path, second);
+	plan_release(&p);
+}
+
+static void
 test_exec_outputs(void **state)
 {
 	struct fixture *f = *state;
@@ -170,18 +182,21 @@ test_exec_outputs(void **state)
 	struct file_plan p = { NULL, 0 };
 	struct file single;
 
-	assert_ok(plan_fileset(&p, one));
+	assert_ok(plan_fileset(&p, one, NULL, 0));
 	assert_int_equal(p.n, 1);
 	assert_string_equal(p.v[0].path, "result");
 	assert_true(plan_single(&p, &single));
 	assert_true(digest_equal(&single.id, &a.id));
 	plan_release(&p);
-	assert_ok(plan_fileset(&p, two));
+	assert_ok(plan_fileset(&p, two, NULL, 0));
 	assert_int_equal(p.n, 2);
 	assert_string_equal(p.v[0].path, "0");
 	assert_string_equal(p.v[1].path, "1");
 	assert_false(plan_single(&p, &single));
 	plan_release(&p);
+	assert_names(two, (const char *const[]){ "bam", "../x" }, "bam", "%2E.%2Fx");
+	assert_names(two, (const char *const[]){ "out", "out" }, "0", "1");
+	assert_names(two, (const char *const[]){ "", "out" }, "0", "1");
 	for (int i = 0; i < 2; i++)
 		fileset_unref(part[i]);
 	fileset_unref(one);
