@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crash.h"
@@ -70,6 +71,47 @@ db_env_free(struct db_env *e)
 	free(e);
 }
 
+int
+db_extent(struct MDB_env *env, struct db_extent *out)
+{
+	MDB_envinfo info;
+	struct stat st;
+	MDB_stat page;
+	int fd;
+
+	/* The meta pages alone; the length after them, because a commit lengthens the file first. */
+	if (mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &page) != 0 || mdb_env_get_fd(env, &fd) != 0)
+		return EINVAL;
+	if (fstat(fd, &st) == -1)
+		return errno;
+	out->needed = (int64_t)(info.me_last_pgno + 1) * page.ms_psize;
+	out->there = st.st_size;
+	return 0;
+}
+
+/* What is short when it is opened has lost something. */
+static int
+check_extent(MDB_env *env)
+{
+	struct db_extent x;
+	int rc = db_extent(env, &x);
+
+	return rc == 0 && x.there < x.needed ? MDB_CORRUPTED : rc;
+}
+
+/* A last page that was taken and given back within one transaction is not written by LMDB. */
+static int
+fill_extent(MDB_env *env)
+{
+	struct db_extent x;
+	int rc = db_extent(env, &x), fd;
+
+	if (rc || x.there >= x.needed)
+		return rc;
+	mdb_env_get_fd(env, &fd);
+	return ftruncate(fd, x.needed) == -1 ? errno : 0;
+}
+
 /* One attempt; where the address space is limited the map is halved until it fits. */
 static int
 env_open_map(struct db_env *e)
@@ -84,6 +126,8 @@ env_open_map(struct db_env *e)
 		mdb_env_set_maxdbs(e->env, DB_NSUBS);
 		mdb_env_set_maxreaders(e->env, READERS_MAX);
 		rc = mdb_env_open(e->env, e->dir, MDB_NOSYNC, 0600);
+		if (rc == 0)
+			rc = check_extent(e->env);
 		if (rc == 0)
 			return 0;
 		env_close(e);
@@ -218,6 +262,8 @@ commit_once(struct db_env *e, const struct db_req *const *reqs, size_t n)
 	}
 	crash_point("store-before-db-commit");
 	rc = mdb_txn_commit(txn);
+	if (rc == 0)
+		rc = fill_extent(e->env);
 	crash_point("store-after-db-commit");
 	return rc;
 }

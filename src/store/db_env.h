@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "store/db_proto.h"
 
@@ -21,6 +22,14 @@ must_check struct err *db_env_commit(struct db_env *, const struct db_req *const
 /* Brings everything to the disk and lifts the dirty mark. */
 must_check struct err *db_env_sync(struct db_env *);
 bool db_env_is_dirty(const struct db_env *);
+
+struct MDB_env;
+/* The bytes that an open environment must have by its newest meta page, and those that its file has. */
+struct db_extent {
+	int64_t needed, there;
+};
+/* Gives 0 or errno. LMDB does not ask: a page that the file lacks kills whoever touches it. */
+must_check int db_extent(struct MDB_env *, struct db_extent *);
 
 /* The error of an LMDB call: rc is an errno or one of LMDB's own. */
 struct err *db_err(int rc, const char *op, const char *dir);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/xalloc.h"
@@ -18,6 +19,8 @@
  * LMDB forbids opening one environment twice in a process (closing the second would drop the locks
  * of the first), so the open ones are kept in a list of the process and shared by folder.
  */
+
+#define EXTENT_TRIES 5	/* milliseconds */
 
 struct db_read {
 	LIST_ENTRY(db_read) entry;
@@ -95,6 +98,24 @@ open_subs(struct db_read *r)
 	return mdb_txn_commit(txn);
 }
 
+/*
+ * Short by more than a moment: pages of a commit are there before its meta page says so, but for a last one that LMDB does
+ * not write and the writer fills in behind it.
+ */
+static int
+check_extent(MDB_env *env)
+{
+	struct db_extent x;
+	int rc = 0;
+
+	for (int i = 0; i < EXTENT_TRIES && (rc = db_extent(env, &x)) == 0; i++) {
+		if (x.there >= x.needed)
+			return 0;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return rc ? rc : MDB_CORRUPTED;
+}
+
 /* A missing, half-made or stale database is not an error: r->env stays NULL. */
 static struct err *
 open_env(struct db_read *r)
@@ -110,6 +131,8 @@ open_env(struct db_read *r)
 		return db_err(rc, "open", r->dir);
 	mdb_env_set_maxdbs(r->env, DB_NSUBS);
 	rc = mdb_env_open(r->env, r->dir, MDB_RDONLY | MDB_NOTLS, 0600);
+	if (rc == 0)
+		rc = check_extent(r->env);
 	if (rc == 0)
 		rc = open_subs(r);
 	if (rc) {

@@ -78,6 +78,22 @@ test_case 'a file that is no database: what it held is back before the first loo
 	expect_execs 0
 '
 
+test_case 'a file that was cut short: what it held is back before the first look-up' '
+	end_keeper
+	cp root/db/data.mdb whole.mdb
+	size=$(stat -c %s whole.mdb)
+	for length in 0 1 4095 4096 5000 8192 $((size / 2)) $((size - 4096)); do
+		head -c $length whole.mdb >root/db/data.mdb
+		rm -f root/db/dirty
+		expect_exit 0 weir run sum.rf
+		expect_match err "cache: rebuilt from the journals"
+		expect_execs 0
+		end_keeper
+	done
+	expect_exit 0 weir run sum.rf
+	expect_no_match err rebuilt
+'
+
 test_case 'a mark that an earlier writer left is enough' '
 	end_keeper
 	rm root/db/data.mdb

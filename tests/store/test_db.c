@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "store/db_client.h"
+#include "store/db_env.h"
 #include "store/db_mark.h"
 #include "store/db_read.h"
 #include "store/db_writer.h"
@@ -284,6 +285,76 @@ test_damaged_file(void **state unused_arg)
 	testroot_free(&t);
 }
 
+/* A process of its own, which a missing page would kill: reads all there is, then writes. */
+static void
+use_short_file(const char *dir, off_t length, off_t whole)
+{
+	struct db_req req = { .op = DB_PUT, .sub = DB_META, .key = "k", .klen = 1, .value = "v", .vlen = 1 };
+	const struct db_req *reqs[] = { &req };
+	struct db_read *r = db_read_open(dir);
+	struct db_env *e = db_env_new(dir, 0);
+	struct buf got = BUF_INIT;
+	struct err *err;
+	bool found = false;
+
+	/* An empty file is no database yet, and what lacks less than a page may lack nothing. */
+	if (length > 0 && length <= whole - 4096 && !db_read_damaged(dir))
+		_exit(2);
+	for (int i = 0; i < 200; i++)
+		err_free(db_read_get(r, DB_ASSOC, &i, sizeof i, &got, &found));
+	db_read_close(r);
+	if ((err = db_env_commit(e, reqs, 1)) != NULL)
+		_exit(3);
+	if (length > 0 && length <= whole - 4096 && !db_mark_wants_rebuild(dir))
+		_exit(4);
+	db_env_free(e);
+	_exit(0);
+}
+
+/* Cut short at every length: never a crash, and what is not whole is dropped. */
+static void
+test_short_file(void **state unused_arg)
+{
+	char *data, *v = xcalloc(1, 20000), *lock;
+	struct buf whole = BUF_INIT;
+	struct testroot t;
+	struct db_client *c;
+	pid_t pid;
+	int status;
+
+	testroot_new(&t);
+	data = xasprintf("%s/data.mdb", t.root.db);
+	lock = xasprintf("%s/lock.mdb", t.root.db);
+	pid = writer_start(&t.root, NULL);
+	c = db_client_new(t.root.keeper);
+	for (int i = 0; i < 200; i++)
+		db_client_put(c, DB_ASSOC, &i, sizeof i, v, i % 20 == 0 ? 20000 : 300);
+	assert_ok(db_client_flush(c, FLUSH_MS));
+	for (int i = 0; i < 200; i += 3)
+		db_client_delete(c, DB_ASSOC, &i, sizeof i);
+	assert_ok(db_client_flush(c, FLUSH_MS));
+	db_client_free(c);
+	assert_int_equal(writer_stop(pid), 0);
+	assert_ok(buf_read_file(&whole, data, 64 << 20));
+	assert_false(db_read_damaged(t.root.db));
+	for (size_t n = 0; n < whole.len; n += n < 3 * 4096 ? 509 : 4096 + 1021) {
+		unlink(lock);
+		err_free(db_mark_rebuilt(t.root.db));
+		write_file(data, whole.p, n);
+		pid = fork();
+		if (pid == 0)
+			use_short_file(t.root.db, (off_t)n, (off_t)whole.len);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status != 0)
+			fail_msg("%zu of %zu bytes: wait status 0x%x", n, whole.len, (unsigned)status);
+	}
+	buf_release(&whole);
+	free(data);
+	free(lock);
+	free(v);
+	testroot_free(&t);
+}
+
 /* A map that is too small grows, and a reader that has it open follows. */
 static void
 test_map_grows(void **state unused_arg)
@@ -509,6 +580,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_kill_before_clean),
 		cmocka_unit_test(test_power_cut),
 		cmocka_unit_test(test_damaged_file),
+		cmocka_unit_test(test_short_file),
 		cmocka_unit_test(test_map_grows),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_bad_client),
