@@ -69,7 +69,7 @@ loop_tick(struct loop *l)
 		return;
 	l->ticked = true;
 	l->now = l->clock->mono(l->clock);
-	l->cpu = lag_cpu();
+	lag_tick(l);
 }
 
 static bool

@@ -8,6 +8,7 @@
 /* What the files of the reactor share; no other room includes this. */
 struct event_base;
 struct lag_entry;
+#define LAG_RECENT 64
 
 struct loop {
 	struct event_base *base;	/* owned */
@@ -34,7 +35,9 @@ struct loop {
 	struct lag_row	 *rows;		/* the last answer of loop_lag; owned */
 	int64_t		  lag_max;
 	const char	 *lag_max_name;	/* in the hash */
-	int64_t		  cpu;		/* thread CPU at the end of the last callback */
+	struct lag_entry *lag_recent[LAG_RECENT];	/* by where the name stands */
+	int64_t		  charged;	/* time at the last charge, or after the poll */
+	int64_t		  cpu, unread;	/* thread CPU when it was read, and the time that went by since */
 
 	uint64_t rng[4];
 	bool	 seeded;
@@ -54,7 +57,7 @@ void ops_report(const struct loop *);
 
 void io_report(const struct loop *);
 
-int64_t lag_cpu(void);				/* of this thread, ns */
+void lag_tick(struct loop *);			/* the poll is over: what comes now is charged */
 void lag_charge(struct loop *, const char *name);	/* what was used since the last charge */
 void lag_release(struct loop *);
 
