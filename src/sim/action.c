@@ -71,7 +71,7 @@ cut_power(struct play *p)
 	struct host *h;
 
 	world_say(w, "the power is cut");
-	p->power_cut = true;
+	p->objects_lost = true;
 	TAILQ_FOREACH(c, &w->ctls, link)
 		ctl_kill(c);
 	TAILQ_FOREACH(c, &w->ctls, link)

@@ -37,13 +37,6 @@ check_readable(struct play *p, struct play_run *r)
 	rundb_free(db);
 }
 
-/* A run that is Done has what it put in the cache on the disk; the others take what the disk has got. */
-static bool
-must_be_there(const struct play *p, const struct play_run *r)
-{
-	return !p->objects_lost && (!p->power_cut || ((r->run.config.cache & CACHE_WRITE) && !db_refused(p->world->db)));
-}
-
 static void
 check_success(struct play *p, struct play_run *r, const struct run_state *s)
 {
@@ -54,10 +47,17 @@ check_success(struct play *p, struct play_run *r, const struct run_state *s)
 	else if (!s->Result || strcmp(s->Result, naive_result(r->naive)) != 0)
 		play_fail(p, "%s: the result is %s, and not %s", r->run.name, s->Result ? s->Result : "(none)",
 		    naive_result(r->naive));
-	else if (must_be_there(p, r) && !naive_result_there(r->naive))
+	else if (!p->objects_lost && !naive_result_there(r->naive))
 		play_fail(p, "%s: a file of the result is not in the repository", r->run.name);
 	else if ((missing = naive_unexplained(r->naive, r->run.watch)) != NULL)
 		play_fail(p, "%s: no record says where the result of %s comes from", r->run.name, missing);
+}
+
+/* Of the program, or that it asks for what there is not. */
+static bool
+is_own_error(const struct err *err)
+{
+	return err_is(err, ERR_EVAL) || err_is(err, ERR_RESOURCES_EXHAUSTED);
 }
 
 static void
@@ -80,7 +80,7 @@ expect_right(struct play *p, struct play_run *r)
 		text = err_str(s->Err);
 		play_fail(p, "%s: it fails: %s", r->run.name, text);
 		free(text);
-	} else if (!err_is(s->Err, ERR_EVAL)) {
+	} else if (!is_own_error(s->Err)) {
 		text = err_str(s->Err);
 		play_fail(p, "%s: the error is no evaluation error: %s", r->run.name, text);
 		free(text);

@@ -301,41 +301,35 @@ sim_journal_free(struct sim_journal *j)
 	free(j);
 }
 
-/*
- * Of what was being written when the power went: nothing, or the first of it, or the later blocks and not the first, and
- * behind it perhaps room that was to be written.
- */
+/* Later blocks of what was being written are on the disk, and the first is not; there may be room that was to be written. */
 static void
-journal_tear(struct sim_journal *j)
+journal_tear(struct sim_journal *j, uint64_t dice)
 {
 	static const char zeroes[512];
-	uint64_t dice = world_dice(j->world, "torn", j->segment, j->nsyncs);
-	bool hole = dice % 3 == 1;
 	struct buf frames = BUF_INIT;
 	struct entry *e;
 
-	if (j->fd < 0 || dice % 3 == 0)
-		return;
-	TAILQ_FOREACH(e, &j->entries, link)
-		if (e->state == E_WRITING)
-			frame_add(&frames, e->payload, e->len);
-	for (size_t i = 0; hole && i < frames.len / 3; i++)
+	TAILQ_FOREACH(e, &j->entries, link) {
+		if (e->state != E_WRITING)
+			continue;
+		frame_add(&frames, e->payload, e->len);
+		e->state = E_SENT;
+	}
+	for (size_t i = 0; i < frames.len / 3; i++)
 		frames.p[i] = 0;
-	write_all(j->fd, frames.p, hole ? frames.len : frames.len / 3);
-	write_all(j->fd, zeroes, dice >> 8 & 511);
+	write_all(j->fd, frames.p, frames.len);
+	write_all(j->fd, zeroes, dice & 511);
 	buf_release(&frames);
 }
 
+/* Half of the time it is as if only the process had been killed, or had not been given the time to write. */
 void
 sim_journal_cut(struct sim_journal *j)
 {
-	struct entry *e;
+	uint64_t dice = world_dice(j->world, "torn", j->segment, j->nsyncs);
 
-	if (j->up)
-		journal_tear(j);
-	TAILQ_FOREACH(e, &j->entries, link)
-		if (e->state == E_WRITING)
-			e->state = E_SENT;
+	if (j->up && j->fd >= 0 && dice & 1)
+		journal_tear(j, dice >> 8);
 	sim_journal_kill(j);
 }
 

@@ -13,6 +13,7 @@
 #include "sim/gen.h"
 #include "sim/play.h"
 #include "sim/shrink.h"
+#include "sim/steps.h"
 
 /*
  * weir-sim: plays scenarios, from files or made from seeds. Each is played in a process of its own (seeds
@@ -23,13 +24,14 @@
 #define PATIENCE 120	/* seconds for one scenario */
 
 struct verdict {
-	uint64_t seed;		/* being played */
+	uint64_t number;	/* of the one that is being played, among those that are made */
+	uint64_t steps;		/* of the newest */
 	bool	 failed, bad;
 	char	 kind[256], text[1024];
 	uint64_t played, turns, attempts, records, deaths, virtual_s;
 };
 static struct verdict *verdict;	/* shared with the children */
-static bool verbose, keep_whole, say_all;
+static bool verbose, keep_whole;
 static const char *keep_dir;
 static char scratch[64];	/* of the children, removed by us */
 
@@ -48,6 +50,7 @@ play_one(const char *text)
 	play(text, verbose, &o);
 	verdict->played++;
 	verdict->turns += o.turns;
+	verdict->steps = o.steps;
 	verdict->attempts += o.attempts;
 	verdict->records += o.records;
 	verdict->deaths += o.deaths;
@@ -62,24 +65,31 @@ play_one(const char *text)
 	return !verdict->failed;
 }
 
+/* Scenarios that are made from numbers. */
+struct maker {
+	void (*make)(uint64_t number, struct buf *out, void *arg);
+	char *(*name)(uint64_t number, void *arg);	/* gives */
+	void *arg;
+};
+
 static void
-play_seeds(uint64_t from, uint64_t to)
+play_made(const struct maker *m, uint64_t from, uint64_t to)
 {
 	struct buf b = BUF_INIT;
 
-	for (uint64_t seed = from; seed <= to; seed++) {
-		verdict->seed = seed;
+	for (uint64_t i = from; i <= to; i++) {
+		verdict->number = i;
 		buf_clear(&b);
-		gen_scenario(seed, &b);
+		m->make(i, &b, m->arg);
 		if (!play_one(buf_str(&b)))
 			break;
 	}
 	buf_release(&b);
 }
 
-/* In a child: text, or seeds if it is NULL. True: all went well. */
+/* In a child: text, or what is made if it is NULL. True: all went well. */
 static bool
-in_child(const char *text, uint64_t from, uint64_t to, bool quiet)
+in_child(const char *text, const struct maker *m, uint64_t from, uint64_t to, bool quiet)
 {
 	int status;
 	pid_t pid;
@@ -95,7 +105,7 @@ in_child(const char *text, uint64_t from, uint64_t to, bool quiet)
 		if (text)
 			play_one(text);
 		else
-			play_seeds(from, to);
+			play_made(m, from, to);
 		exit(verdict->failed);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
@@ -123,7 +133,7 @@ still_fails(const char *text, void *arg)
 {
 	const char *kind = arg;
 
-	return !in_child(text, 0, 0, true) && !verdict->bad && strcmp(verdict->kind, kind) == 0;
+	return !in_child(text, NULL, 0, 0, true) && !verdict->bad && strcmp(verdict->kind, kind) == 0;
 }
 
 static void
@@ -153,17 +163,17 @@ keep(struct buf *text, const char *kind, const char *what, const char *why)
 	return path;
 }
 
+/* What it says of itself stands behind the prefix. Takes what. */
 static void
-found(uint64_t seed, struct buf *text)
+found(const char *prefix, char *what, struct buf *text)
 {
-	char *kind = xstrdup(verdict->kind), *why = xstrdup(verdict->text), *what, *path;
+	char *kind = xstrdup(verdict->kind), *why = xstrdup(verdict->text), *path;
 
-	what = xasprintf("seed-%llu", (unsigned long long)seed);
-	printf("%s: %s\n", what, why);
+	printf("%s%s: %s\n", prefix, what, why);
 	fflush(stdout);
 	if (keep_dir) {
 		path = keep(text, kind, what, why);
-		printf("%s: see %s\n", what, path);
+		printf("%s%s: see %s\n", prefix, what, path);
 		free(path);
 	}
 	free(kind);
@@ -172,26 +182,49 @@ found(uint64_t seed, struct buf *text)
 }
 
 static unsigned
-run_seeds(uint64_t from, uint64_t to, unsigned limit)
+run_made(const struct maker *m, const char *prefix, uint64_t from, uint64_t to, unsigned limit)
 {
 	struct buf b = BUF_INIT;
 	unsigned failures = 0;
 
 	while (from <= to && failures < limit) {
-		uint64_t last = to - from < BATCH ? to : from + BATCH - 1, seed;
+		uint64_t last = to - from < BATCH ? to : from + BATCH - 1, number;
 
-		if (in_child(NULL, from, last, !verbose && !say_all)) {
+		if (in_child(NULL, m, from, last, !verbose)) {
 			from = last + 1;
 			continue;
 		}
-		seed = verdict->seed;
+		number = verdict->number;
 		buf_clear(&b);
-		gen_scenario(seed, &b);
-		found(seed, &b);
+		m->make(number, &b, m->arg);
+		found(prefix, m->name(number, m->arg), &b);
 		failures++;
-		from = seed + 1;
+		from = number + 1;
 	}
 	buf_release(&b);
+	return failures;
+}
+
+/* Seeds. */
+
+static void
+seed_make(uint64_t seed, struct buf *out, void *arg unused_arg)
+{
+	gen_scenario(seed, out);
+}
+
+static char *
+seed_name(uint64_t seed, void *arg unused_arg)
+{
+	return xasprintf("seed-%llu", (unsigned long long)seed);
+}
+
+static unsigned
+run_seeds(uint64_t from, uint64_t to, unsigned limit)
+{
+	static const struct maker maker = { seed_make, seed_name, NULL };
+	unsigned failures = run_made(&maker, "", from, to, limit);
+
 	printf("%llu scenarios, %llu attempts, %llu records, %llu deaths, %.1f years of simulated time, %llu turns: %u failed\n",
 	    (unsigned long long)verdict->played, (unsigned long long)verdict->attempts, (unsigned long long)verdict->records,
 	    (unsigned long long)verdict->deaths, (double)verdict->virtual_s / 86400 / 365, (unsigned long long)verdict->turns, failures);
@@ -284,7 +317,7 @@ run_file(const char *path, unsigned *n)
 		bool ok;
 
 		substitute(&e, v, buf_str(&b), &text);
-		ok = in_child(buf_str(&text), 0, 0, false);
+		ok = in_child(buf_str(&text), NULL, 0, 0, false);
 		printf("%sok %u - %s", ok ? "" : "not ", ++*n, base_name(path));
 		if (e.any)
 			printf(" %s=%u", e.name, v);
@@ -297,6 +330,85 @@ run_file(const char *path, unsigned *n)
 	}
 	buf_release(&b);
 	buf_release(&text);
+	return failures;
+}
+
+/* Every step of a file's first scenario: one line of TAP, whoever dies there. */
+
+struct step_files {
+	struct steps steps;
+	const char  *path;
+};
+
+static void
+step_make(uint64_t number, struct buf *out, void *arg)
+{
+	const struct step_files *f = arg;
+
+	steps_scenario(&f->steps, number / f->steps.n + 1, number % f->steps.n, out);
+}
+
+static char *
+step_name_of(uint64_t number, void *arg)
+{
+	const struct step_files *f = arg;
+	char *name = xasprintf("%s-step-%llu-%s", base_name(f->path), (unsigned long long)(number / f->steps.n + 1),
+	    f->steps.victims[number % f->steps.n]);
+
+	for (char *p = name; *p; p++)
+		*p = *p == ' ' ? '-' : *p;
+	return name;
+}
+
+static unsigned
+run_steps_of(struct step_files *f, unsigned n, unsigned limit)
+{
+	struct maker maker = { step_make, step_name_of, f };
+	struct buf whole = BUF_INIT;
+	unsigned failures = 0;
+	uint64_t steps;
+
+	steps_scenario(&f->steps, 0, 0, &whole);
+	if (!in_child(buf_str(&whole), NULL, 0, 0, !verbose)) {
+		printf("# %s\n", verdict->text);
+		failures = 1;
+	}
+	buf_release(&whole);
+	steps = verdict->steps;
+	if (!failures && steps > 0)
+		failures = run_made(&maker, "# ", 0, steps * f->steps.n - 1, limit);
+	printf("%sok %u - %s: %llu steps, %zu deaths at each\n", failures ? "not " : "", n, base_name(f->path),
+	    (unsigned long long)steps, f->steps.n);
+	fflush(stdout);
+	return failures;
+}
+
+static unsigned
+run_steps(char *const *files, int n, unsigned limit)
+{
+	unsigned failures = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct step_files f = { .path = files[i] };
+		struct buf b = BUF_INIT, text = BUF_INIT;
+		struct err *err = buf_read_file(&b, files[i], 1 << 20);
+		struct each e;
+
+		if (err) {
+			printf("not ok %d - %s cannot be read\n", i + 1, base_name(files[i]));
+			err_free(err);
+			failures++;
+			continue;
+		}
+		find_each(buf_str(&b), &e);
+		substitute(&e, e.from, buf_str(&b), &text);
+		steps_init(&f.steps, buf_str(&text));
+		failures += run_steps_of(&f, (unsigned)i + 1, limit);
+		steps_release(&f.steps);
+		buf_release(&b);
+		buf_release(&text);
+	}
+	printf("1..%d\n", n);
 	return failures;
 }
 
@@ -316,6 +428,7 @@ usage(FILE *f)
 {
 	fputs("usage: weir-sim [-v] [--keep DIR] [--whole] FILE.scn...\n"
 	      "       weir-sim [-v] [--keep DIR] [--whole] [--limit N] --seeds FROM..TO\n"
+	      "       weir-sim [-v] [--keep DIR] [--whole] [--limit N] --steps FILE.scn...\n"
 	      "       weir-sim --print SEED\n", f);
 }
 
@@ -366,10 +479,11 @@ main(int argc, char **argv)
 		{ "seeds", required_argument, NULL, 's' }, { "seed", required_argument, NULL, 's' },
 		{ "print", required_argument, NULL, 'p' }, { "keep", required_argument, NULL, 'k' },
 		{ "limit", required_argument, NULL, 'l' }, { "whole", no_argument, NULL, 'w' },
+		{ "steps", no_argument, NULL, 'S' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	uint64_t from = 0, to = 0;
-	bool seeds = false, print = false;
+	bool seeds = false, print = false, steps = false;
 	unsigned limit = 10, failures;
 	struct buf b = BUF_INIT;
 	int c;
@@ -384,6 +498,9 @@ main(int argc, char **argv)
 				usage(stderr);
 				return 2;
 			}
+			break;
+		case 'S':
+			steps = true;
 			break;
 		case 'k':
 			keep_dir = optarg;
@@ -418,7 +535,9 @@ main(int argc, char **argv)
 	log_init("weir-sim", LOG_ERROR);
 	make_scratch();
 	verdict = mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	failures = seeds ? run_seeds(from, to, limit) : run_files(argv + optind, argc - optind);
+	failures = seeds ? run_seeds(from, to, limit)
+	    : steps	 ? run_steps(argv + optind, argc - optind, limit)
+			 : run_files(argv + optind, argc - optind);
 	remove_scratch();
 	return failures > 0;
 }

@@ -443,6 +443,7 @@ play(const char *text, bool verbose, struct play_outcome *out)
 		out->records += f.records;
 	}
 	out->turns = p.world->turns;
+	out->steps = p.world->steps;
 	out->virtual_ns = p.world->clock.mono - p.started;
 	out->deaths = p.deaths;
 	out->kind = p.world->failure_kind;

@@ -16,7 +16,7 @@ struct play_outcome {
 	char	*failure;	/* owned: the promise or the expectation that was broken; NULL: none */
 	const char *kind;	/* the same without its particulars */
 	char	*bad;		/* owned: the scenario cannot be played: its line and why; NULL: it can */
-	uint64_t turns;
+	uint64_t turns, steps;
 	int64_t	 virtual_ns;
 	unsigned attempts, records, deaths;
 };

@@ -52,8 +52,7 @@ struct play {
 	int64_t	      operator_every;	/* 0: nobody looks after the runs */
 	unsigned      operator_resets;
 	unsigned      deaths;
-	bool	      objects_lost;	/* or damaged, at some time */
-	bool	      power_cut;	/* at some time */
+	bool	      objects_lost;	/* or damaged, at some time: a run that is Done has what the disk has kept */
 	char	     *bad;
 };
 /* The line cannot be understood; the first stands. */

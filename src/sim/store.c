@@ -255,12 +255,6 @@ db_refuse(struct sim_db *db, bool refuse)
 }
 
 bool
-db_refused(const struct sim_db *db)
-{
-	return db->refused;
-}
-
-bool
 db_has(const struct sim_db *db, const struct digest *key)
 {
 	struct db_key k = { .kind = ASSOC_FILESET, .digest = *key };

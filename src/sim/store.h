@@ -16,7 +16,6 @@ void db_free(struct sim_db *);
 void db_kill_writer(struct sim_db *);
 void db_cut(struct sim_db *);	/* power: it may be empty afterwards */
 void db_refuse(struct sim_db *, bool);	/* puts are refused: its disk is full */
-bool db_refused(const struct sim_db *);	/* at some time */
 bool db_has(const struct sim_db *, const struct digest *key);	/* a result; always, once it has refused any */
 
 struct assoc *sim_assoc_new(struct ctl *);
