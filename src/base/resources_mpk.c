@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/resources.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /*
@@ -46,7 +47,7 @@ resources_from_mpk(struct resources *r, const msgpack_object *map)
 		char *label;
 		double v;
 
-		if (!mpk_as_double(&kv->val, &v))
+		if (!mpk_as_double(&kv->val, &v) || !isfinite(v) || v < 0)	/* no amount of anything */
 			continue;
 		label = mpk_as_strdup(&kv->key);
 		if (label)
