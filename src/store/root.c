@@ -17,7 +17,8 @@
  * message names the path and what to do. Making the same root twice at once is harmless.
  */
 
-#define HINT "choose another with --root"
+#define HINT	     "choose another with --root"
+#define NODE_DEFAULT "/var/tmp"	/* unlike /tmp it is there after a restart of the host */
 
 static const struct {
 	unsigned    magic;
@@ -114,11 +115,25 @@ check_dir(const char *path, bool create)
 	return NULL;
 }
 
+/* Is path DIR or below it? */
+static bool
+is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	while (n > 0 && dir[n - 1] == '/')
+		n--;
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 static const char *
 network_name(const char *path)
 {
+	const char *pretend = getenv(ROOT_NETWORK_ENV);
 	struct statfs fs;
 
+	if (pretend && *pretend && is_below(path, pretend))
+		return network_fs[0].name;
 	if (statfs(path, &fs) == -1)
 		return NULL;
 	for (size_t i = 0; i < nitems(network_fs); i++)
@@ -127,56 +142,95 @@ network_name(const char *path)
 	return NULL;
 }
 
-/* The scratch may be anybody's place, such as /var/tmp: the folder in it must be ours alone. */
+/* It lies in what may be anybody's place, such as /var/tmp: it must be ours alone, also before anything is read there. */
 static struct err *
-make_node(const char *path)
+own_dir(const char *path, bool create)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) == -1 && errno != EEXIST)
+	if (create && mkdir(path, 0700) == -1 && errno != EEXIST)
 		return err_errno(errno, "make", "%s", path);
 	if (lstat(path, &st) == -1)
-		return err_errno(errno, "scratch", "%s", path);
+		return errno == ENOENT && !create ? NULL : err_errno(errno, "scratch", "%s", path);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0)
 		return err_msg(ERR_NOT_ALLOWED, "scratch %s is not a folder of yours alone: choose another with --scratch",
 		    path);
 	return NULL;
 }
 
-/*
- * Where keeper/ and db/ are. Roots that share a scratch directory are told apart by the hash of their paths. It may be
- * on another file system than the root; network file systems lack what the node's part needs.
- */
+/* The root's own folder in a place that roots share: they are told apart by the hash of their paths. */
 static struct err *
-node_path(const char *path, const char *scratch, bool create, char **out)
+node_in(const char *place, const char *path, bool create, char **out)
 {
-	char hex[DIGEST_HEX + 1], *abs = NULL;
-	const char *fs = network_name(scratch ? scratch : path);
+	char hex[DIGEST_HEX + 1], *node;
 	struct digest d;
+	struct err *err;
+
+	sha256_of(path, strlen(path), &d);
+	digest_hex(&d, hex);
+	node = xasprintf("%s/%.16s", place, hex);
+	err = own_dir(node, create);
+	if (err)
+		free(node);
+	else
+		*out = node;
+	return err;
+}
+
+static struct err *
+node_in_scratch(const char *path, const char *scratch, bool create, char **out)
+{
+	const char *fs = network_name(scratch);
+	char *place = NULL;
 	struct stat st;
 	struct err *err;
 
 	if (fs)
-		return err_msg(ERR_NOT_SUPPORTED, "%s %s is on a network file system (%s): choose a local directory with --scratch",
-		    scratch ? "scratch" : "root", scratch ? scratch : path, fs);
-	if (!scratch) {
-		*out = xstrdup(path);
-		return NULL;
-	}
-	err = absolute(scratch, &abs);
-	if (!err && stat(abs, &st) == -1)
-		err = err_errno(errno, "scratch", "%s", abs);
-	if (!err) {
-		sha256_of(path, strlen(path), &d);
-		digest_hex(&d, hex);
-		*out = xasprintf("%s/%.16s", abs, hex);
-		if (create && (err = make_node(*out))) {
-			free(*out);
-			*out = NULL;
-		}
-	}
-	free(abs);
+		return err_msg(ERR_NOT_SUPPORTED, "scratch %s is on a network file system (%s): choose a local directory with "
+		    "--scratch", scratch, fs);
+	err = absolute(scratch, &place);
+	if (!err && stat(place, &st) == -1)
+		err = err_errno(errno, "scratch", "%s", place);
+	if (!err)
+		err = node_in(place, path, create, out);
+	free(place);
 	return err;
+}
+
+static struct err *
+node_by_default(const char *path, const char *fs, bool create, char **out)
+{
+	const char *here = network_name(NODE_DEFAULT);
+	char *place;
+	struct err *err;
+
+	if (here)
+		return err_msg(ERR_NOT_SUPPORTED, "root %s is on a network file system (%s), and so is " NODE_DEFAULT
+		    " (%s): choose a local directory with --scratch", path, fs, here);
+	place = xasprintf(NODE_DEFAULT "/weir-%u", (unsigned)geteuid());
+	err = own_dir(place, create);
+	if (!err)
+		err = node_in(place, path, create, out);
+	free(place);
+	return err;
+}
+
+/*
+ * Where keeper/ and db/ are. It may be another file system than the root's; a network file system lacks what the node's
+ * part needs, and its hosts have a part each.
+ */
+static struct err *
+node_path(const char *path, const char *scratch, bool create, char **out)
+{
+	const char *fs;
+
+	if (scratch)
+		return node_in_scratch(path, scratch, create, out);
+	fs = network_name(path);
+	if (fs)
+		return node_by_default(path, fs, create, out);
+	*out = xstrdup(path);
+	return NULL;
 }
 
 static struct err *

@@ -9,6 +9,7 @@
  * The layout of a root: journal/<controller>/NNNNNN.wal, objects/hh/<62 hex>, certs/; and, node-local
  * (below the root unless that is a network file system), keeper/ and db/. Readable without a loop.
  */
+#define ROOT_NETWORK_ENV "WEIR_NETWORK_FS"	/* for tests: this directory and what is below it counts as NFS */
 struct root {
 	char *path;	/* absolute. All owned */
 	char *journal;	/* PATH/journal */
@@ -21,7 +22,7 @@ struct root {
 /*
  * Opens a root, making it (0700) when create is set. path NULL: $WEIR_ROOT, else
  * ${XDG_DATA_HOME:-~/.local/share}/weir. scratch may be NULL. Errors: a read-only or unwritable path, another
- * owner, a network file system without a local scratch (NOT_SUPPORTED) - each names the path and what to do.
+ * owner, a scratch on a network file system (NOT_SUPPORTED) - each names the path and what to do.
  */
 must_check struct err *root_open(const char *path, const char *scratch, bool create, struct root *);
 void root_release(struct root *);

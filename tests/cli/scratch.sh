@@ -5,6 +5,7 @@
 if [ -z "${WEIR_TEST_MOUNTS:-}" ] && unshare -m true 2>/dev/null; then
 	WEIR_TEST_MOUNTS=1 exec unshare -m bash "$0" "$@"
 fi
+own_mounts=${WEIR_TEST_MOUNTS:-}
 . "$(dirname "$0")/lib.sh"
 
 mkdir other
@@ -146,6 +147,36 @@ test_case 'no room at all is a failure that may pass, and names the place' '
 	expect_exit 10 $run huge.rf
 	expect_match err "No space left on device"
 	expect_exit 0 weir run --root "$T/roomy" huge.rf
+'
+
+# The root in memory, the node's part on the disk of the script's folder: the other way round.
+test_case 'a root on a network file system: its hosts have a part each, below /var/tmp' '
+	[ -n "$own_mounts" ] || skip "no mount namespace of its own"
+	mkdir net disk
+	mount --bind disk /var/tmp
+	mount -t tmpfs -o size=24m none net
+	export WEIR_ROOT=$T/net/root WEIR_NETWORK_FS=$T/net
+	expect_exit 0 weir run two.rf -salt net
+	rm -rf got
+	expect_exit 0 weir get last got
+	sha256sum <numbers | cmp - got/0/1
+	cmp got/0/0 got/1/0
+	node=$(echo /var/tmp/weir-$(id -u)/*)
+	test -d "$node/keeper/execs" && test -f "$node/db/data.mdb"
+	expect_equal "mode" "$(stat -c %a "$node")" 700
+	test ! -e "$WEIR_ROOT/keeper" && test ! -e "$WEIR_ROOT/db"
+	expect_equal "the number of copies" "$(find "$node/keeper/inputs" -type f | wc -l)" 1
+	expect_exit 0 weir run two.rf -salt net
+	expect_execs 0
+	expect_exit 0 weir logs last
+	# Another host: the same root, nothing below /var/tmp yet.
+	kill -9 $(pid_of weir-keeper)
+	rm -r "/var/tmp/weir-$(id -u)"
+	expect_exit 0 weir run two.rf -salt net
+	expect_match err "cache: rebuilt from the journals"
+	expect_execs 0
+	kill -9 $(pid_of weir-keeper)
+	umount -l /var/tmp net
 '
 
 umount -l "$T/other"	# a folder that is mounted on cannot be removed

@@ -224,6 +224,60 @@ test_scratch(void **state unused_arg)
 	free(scratch);
 }
 
+/* The node's part of a root that hosts share. */
+static void
+test_network(void **state unused_arg)
+{
+	char *path = in_dir("net/root"), *net = in_dir("net"), *other = in_dir("net-not/root"), *want, *place, *scratch;
+	struct root r, again;
+
+	setenv(ROOT_NETWORK_ENV, net, 1);
+	place = xasprintf("/var/tmp/weir-%u/", (unsigned)geteuid());
+	want = xasprintf("there is no root at %s: nothing has run there yet, or choose another with --root", path);
+	assert_err(root_open(path, NULL, false, &r), want);
+	free(want);
+	assert_ok(root_open(path, NULL, true, &r));
+	assert_string_equal(r.path, path);
+	assert_int_equal(strncmp(r.node, place, strlen(place)), 0);
+	assert_int_equal(strlen(r.node), strlen(place) + 16);
+	assert_mode(r.node, 0700);
+	assert_mode(r.execs, 0700);
+	assert_int_equal(strncmp(r.objects, path, strlen(path)), 0);
+	assert_int_equal(strncmp(r.journal, path, strlen(path)), 0);
+	assert_ok(root_open(path, NULL, false, &again));
+	assert_string_equal(again.node, r.node);
+	root_release(&again);
+	/* Somebody else was there before. */
+	want = xasprintf("scratch %s is not a folder of yours alone: choose another with --scratch", r.node);
+	assert_int_equal(chmod(r.node, 0755), 0);
+	assert_err(root_open(path, NULL, false, &again), want);
+	assert_err(root_open(path, NULL, true, &again), want);
+	free(want);
+	want = xasprintf("rm -rf %s", r.node);
+	assert_int_equal(system(want), 0);
+	free(want);
+	root_release(&r);
+	(void)rmdir(place);	/* unless it is in use */
+	scratch = in_dir("net/scratch");
+	want = xasprintf("scratch %s is on a network file system (NFS): choose a local directory with --scratch", scratch);
+	assert_err(root_open(path, scratch, true, &r), want);
+	free(want);
+	assert_ok(root_open(other, NULL, true, &r));	/* its name begins alike */
+	assert_string_equal(r.node, other);
+	root_release(&r);
+	want = xasprintf("root %s is on a network file system (NFS), and so is /var/tmp (NFS): choose a local directory with "
+	    "--scratch", path);
+	setenv(ROOT_NETWORK_ENV, "/", 1);	/* a host without a disk */
+	assert_err(root_open(path, NULL, true, &r), want);
+	free(want);
+	unsetenv(ROOT_NETWORK_ENV);
+	free(scratch);
+	free(place);
+	free(other);
+	free(net);
+	free(path);
+}
+
 int
 main(void)
 {
@@ -235,6 +289,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_foreign_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scratch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_network, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
