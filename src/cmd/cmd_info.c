@@ -96,6 +96,19 @@ run_json(const struct run_entry *e, const struct run_view *v)
 	return doc;
 }
 
+static struct err *
+print_usage(const struct run_view *v)
+{
+	struct buf b = BUF_INIT;
+	struct err *err;
+
+	buf_addstr(&b, v->usage.rows != NULL ? "usage:\n" : "usage: none\n");
+	usage_table(&v->usage, &b);
+	err = print_out(b.p, b.len);
+	buf_release(&b);
+	return err;
+}
+
 /* For people the execs are a table. */
 static struct err *
 print_execs(const struct run_view *v, bool live)
@@ -135,10 +148,14 @@ info_run(struct lookup *l)
 
 	if (err == NULL) {
 		doc = run_json(e, &v);
-		if (!json)
+		if (!json) {
+			json_object_del(doc, "usage");
 			json_object_del(doc, "execs");
+		}
 		err = print_document(doc);
 	}
+	if (err == NULL && !json)
+		err = print_usage(&v);
 	if (err == NULL && !json)
 		err = print_execs(&v, e->live);
 	view_release(&v);

@@ -1,33 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/usage.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "cmd/text.h"
 
 /*
- * The system knows the resident memory of the largest process of an exec, and not what all of them had together: so
- * what is said of memory is careful, and only a wide gap is spoken of.
+ * A command may consist of several processes, and only its largest is known: so less memory is advised only across a wide
+ * gap, and never less than twice what was seen. More is advised where less has failed.
  */
-#define SAY_MAX	    3
+#define SAY_MAX	    5
+#define MEM_LEAST   (500.0 * (1 << 20))	/* what an exec gets whatever it asks for */
 #define MEM_WORTH   (1024.0 * (1 << 20))	/* less is not worth a word */
+#define MEM_STEP    (100.0 * (1 << 20))	/* advice is a round figure */
 #define MEM_GAP	    4
+#define MEM_SPARE   2
 #define CPU_GAP	    2
 #define WALL_WORTH  INT64_C(1000000000)	/* ns: shorter ones say nothing of cores */
+#define WALL_LONG   INT64_C(60000000000)	/* ns of commands: worth a table without advice */
 
 static struct usage_row *
 row_of(struct usage *u, const char *ident, size_t n)
 {
-	for (size_t i = 0; i < u->nrows; i++)
-		if (strncmp(u->rows[i].ident, ident, n) == 0 && u->rows[i].ident[n] == '\0')
-			return &u->rows[i];
-	if ((u->nrows & (u->nrows - 1)) == 0)	/* grows at each power of two */
-		u->rows = xreallocarray(u->rows, u->nrows == 0 ? 1 : u->nrows * 2, sizeof *u->rows);
-	memset(&u->rows[u->nrows], 0, sizeof *u->rows);
-	u->rows[u->nrows].ident = xstrndup(ident, n);
-	return &u->rows[u->nrows++];
+	struct usage_row *row;
+
+	HASH_FIND(hh, u->rows, ident, n, row);
+	if (row == NULL) {
+		row = xcalloc(1, sizeof *row);
+		row->ident = xstrndup(ident, n);
+		HASH_ADD_KEYPTR(hh, u->rows, row->ident, n, row);
+	}
+	return row;
 }
 
 static double
@@ -39,33 +46,101 @@ more(double a, double b)
 void
 usage_add(struct usage *u, const char *ident, size_t n, double asked, const struct exec_result *r)
 {
+	const struct exec_usage *x = &r->usage;
 	struct usage_row *row;
 
-	if (ident == NULL || r->attached || r->state == ATTEMPT_LOST || r->usage.admitted.present == 0)
+	if (ident == NULL || r->attached || r->state == ATTEMPT_LOST || x->admitted.present == 0)
 		return;
 	row = row_of(u, ident, n);
-	row->execs++;
+	if ((row->execs & (row->execs - 1)) == 0)	/* grows at each power of two */
+		row->each = xreallocarray(row->each, row->execs == 0 ? 1 : row->execs * 2, sizeof *row->each);
+	row->each[row->execs++] = (uint32_t)(x->max_rss >> 10 < UINT32_MAX ? x->max_rss >> 10 : UINT32_MAX);
+	row->killed += err_is(r->err, ERR_OOM);
 	row->asked = more(row->asked, asked);
-	row->mem = more(row->mem, r->usage.admitted.mem);
-	row->cpu = more(row->cpu, r->usage.admitted.cpu);
-	row->used = more(row->used, (double)r->usage.max_rss);
-	row->wall_ns += r->usage.wall_ns;
-	row->cpu_ns += r->usage.cpu_ns;
+	row->mem = more(row->mem, x->admitted.mem);
+	row->worked = r->state == ATTEMPT_OK ? more(row->worked, x->admitted.mem) : row->worked;
+	row->cpu = more(row->cpu, x->admitted.cpu);
+	row->used = more(row->used, (double)x->max_rss);
+	row->wall_ns += x->wall_ns;
+	row->cpu_ns += x->cpu_ns;
+	row->mem_ns += x->admitted.mem * (double)x->wall_ns;
+	row->used_ns += fmin((double)x->max_rss, x->admitted.mem) * (double)x->wall_ns;
+	row->cores_ns += x->admitted.cpu * (double)x->wall_ns;
 }
 
 void
 usage_release(struct usage *u)
 {
-	for (size_t i = 0; i < u->nrows; i++)
-		free(u->rows[i].ident);
-	free(u->rows);
-	memset(u, 0, sizeof *u);
+	struct usage_row *row, *tmp;
+
+	HASH_ITER(hh, u->rows, row, tmp) {
+		HASH_DEL(u->rows, row);
+		free(row->ident);
+		free(row->each);
+		free(row);
+	}
 }
+
+/* Figures. */
 
 static double
 cores(const struct usage_row *row)
 {
 	return row->wall_ns > 0 ? (double)row->cpu_ns / (double)row->wall_ns : 0;
+}
+
+static int
+cmp_kib(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* What half of them did with. */
+static double
+median(const struct usage_row *row)
+{
+	qsort(row->each, row->execs, sizeof *row->each, cmp_kib);
+	return (double)row->each[(row->execs - 1) / 2] * 1024;
+}
+
+/* The part of what was set aside, over its time, that nobody used: 0 to 1. */
+static double
+in_vain(double set_aside, double used)
+{
+	return set_aside > 0 && used < set_aside ? 1 - used / set_aside : 0;
+}
+
+/* Bytes to ask for instead, or 0. */
+static double
+better_memory(const struct usage_row *row)
+{
+	double least = more(ceil(row->used * MEM_SPARE / MEM_STEP) * MEM_STEP, MEM_LEAST);
+
+	if (row->asked > 0 && row->worked > row->asked)
+		return row->worked;
+	if (row->used > 0 && row->killed == 0 && row->asked >= MEM_WORTH && row->used * MEM_GAP <= row->asked &&
+	    least < row->asked)
+		return least;
+	return 0;
+}
+
+/* Cores likewise. */
+static double
+better_cores(const struct usage_row *row)
+{
+	double least = more(ceil(cores(row)), 1);
+
+	return row->wall_ns >= WALL_WORTH && cores(row) * CPU_GAP <= row->cpu && least < row->cpu ? least : 0;
+}
+
+/* JSON. */
+
+static json_t *
+better_json(double value)
+{
+	return value > 0 ? json_integer((json_int_t)value) : json_null();
 }
 
 static json_t *
@@ -75,12 +150,19 @@ row_json(const struct usage_row *row)
 
 	json_object_set_new(j, "ident", json_text(row->ident, strlen(row->ident)));
 	json_object_set_new(j, "execs", json_integer((json_int_t)row->execs));
+	json_object_set_new(j, "killed", json_integer((json_int_t)row->killed));
+	json_object_set_new(j, "wall", json_real((double)row->wall_ns / 1e9));
 	json_object_set_new(mem, "asked", json_integer((json_int_t)row->asked));
 	json_object_set_new(mem, "admitted", json_integer((json_int_t)row->mem));
 	json_object_set_new(mem, "used", json_integer((json_int_t)row->used));
+	json_object_set_new(mem, "median", json_integer((json_int_t)median(row)));
+	json_object_set_new(mem, "in_vain", json_real(in_vain(row->mem_ns, row->used_ns)));
+	json_object_set_new(mem, "better", better_json(better_memory(row)));
 	json_object_set_new(j, "memory", mem);
 	json_object_set_new(cpu, "admitted", json_real(row->cpu));
 	json_object_set_new(cpu, "used", json_real(cores(row)));
+	json_object_set_new(cpu, "in_vain", json_real(in_vain(row->cores_ns, (double)row->cpu_ns)));
+	json_object_set_new(cpu, "better", better_json(better_cores(row)));
 	json_object_set_new(j, "cpu", cpu);
 	return j;
 }
@@ -90,50 +172,148 @@ usage_json(const struct usage *u)
 {
 	json_t *a = json_array();
 
-	for (size_t i = 0; i < u->nrows; i++)
-		json_array_append_new(a, row_json(&u->rows[i]));
+	for (const struct usage_row *row = u->rows; row != NULL; row = row->hh.next)
+		json_array_append_new(a, row_json(row));
 	return a;
 }
 
-static bool
-spare_memory(const struct usage_row *row)
-{
-	return row->used > 0 && row->mem >= MEM_WORTH && row->used * MEM_GAP <= row->mem;
-}
+/* For people. */
 
-static bool
-spare_cores(const struct usage_row *row)
+static void
+add_cell(struct table *t, struct buf *b)
 {
-	return row->cpu > 1 && row->wall_ns >= WALL_WORTH && cores(row) * CPU_GAP <= row->cpu;
+	table_add(t, buf_str(b));
+	buf_clear(b);
 }
 
 static void
-say_row(const struct usage_row *row)
+add_size_cell(struct table *t, double bytes, struct buf *b)
+{
+	if (bytes > 0)
+		buf_add_size(b, bytes);
+	else
+		buf_addch(b, '-');
+	add_cell(t, b);
+}
+
+/* As a program writes it: `mem := 700*MiB, cpu := 2`. */
+static void
+add_better(const struct usage_row *row, struct buf *b)
+{
+	double mem = better_memory(row), cpu = better_cores(row);
+
+	if (mem > 0)
+		buf_addf(b, "mem := %.0f*MiB", ceil(mem / (1 << 20)));
+	if (cpu > 0)
+		buf_addf(b, "%scpu := %.0f", mem > 0 ? ", " : "", cpu);
+	if (b->len == 0)
+		buf_addch(b, '-');
+}
+
+static void
+table_begin(struct table *t)
+{
+	static const char *const heads[] = {
+		"execs", "mem", "most", "median", "in vain", "cpu", "used", "in vain", "time", "better", "ident",
+	};
+
+	memset(t, 0, sizeof *t);
+	t->ncols = nitems(heads);
+	for (size_t i = 0; i < nitems(heads); i++)
+		table_add(t, heads[i]);
+}
+
+static void
+table_row(struct table *t, const struct usage_row *row)
 {
 	struct buf b = BUF_INIT;
 
-	buf_addf(&b, "%s: ", row->ident);
-	if (spare_memory(row)) {
-		buf_add_size(&b, row->mem);
-		buf_addstr(&b, " of memory set aside, and no process used more than ");
-		buf_add_size(&b, row->used);
-	}
-	if (spare_cores(row))
-		buf_addf(&b, "%s%g cores set aside, and %.1f of them used", spare_memory(row) ? "; " : "", row->cpu,
-		    cores(row));
-	log_info("%s", buf_str(&b));
+	buf_addf(&b, "%zu", row->execs);
+	add_cell(t, &b);
+	add_size_cell(t, row->asked, &b);
+	add_size_cell(t, row->used, &b);
+	add_size_cell(t, median(row), &b);
+	buf_addf(&b, "%.0f%%", 100 * in_vain(row->mem_ns, row->used_ns));
+	add_cell(t, &b);
+	buf_addf(&b, "%g", row->cpu);
+	add_cell(t, &b);
+	buf_addf(&b, "%.1f", cores(row));
+	add_cell(t, &b);
+	buf_addf(&b, "%.0f%%", 100 * in_vain(row->cores_ns, (double)row->cpu_ns));
+	add_cell(t, &b);
+	duration_text(row->wall_ns, &b);
+	add_cell(t, &b);
+	add_better(row, &b);
+	add_cell(t, &b);
+	table_add(t, row->ident);
 	buf_release(&b);
+}
+
+void
+usage_table(const struct usage *u, struct buf *out)
+{
+	struct table t;
+
+	if (u->rows == NULL)
+		return;
+	table_begin(&t);
+	for (const struct usage_row *row = u->rows; row != NULL; row = row->hh.next)
+		table_row(&t, row);
+	table_print(&t, out);
+	table_release(&t);
+}
+
+static bool
+has_advice(const struct usage_row *row)
+{
+	return better_memory(row) > 0 || better_cores(row) > 0;
+}
+
+static int64_t
+whole_time(const struct usage *u)
+{
+	int64_t sum = 0;
+
+	for (const struct usage_row *row = u->rows; row != NULL; row = row->hh.next)
+		sum += row->wall_ns;
+	return sum;
+}
+
+static void
+say_lines(const struct buf *b)
+{
+	const char *end = b->p + b->len;
+
+	for (const char *p = b->p, *nl; p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL; p = nl + 1)
+		log_info("  %.*s", (int)(nl - p), p);
 }
 
 void
 usage_say(const struct usage *u)
 {
-	size_t said = 0;
+	bool all = HASH_COUNT(u->rows) <= SAY_MAX && whole_time(u) >= WALL_LONG;
+	size_t said = 0, left = 0;
+	struct buf b = BUF_INIT;
+	struct table t;
 
-	for (size_t i = 0; i < u->nrows && said < SAY_MAX; i++) {
-		if (!spare_memory(&u->rows[i]) && !spare_cores(&u->rows[i]))
+	table_begin(&t);
+	for (const struct usage_row *row = u->rows; row != NULL; row = row->hh.next) {
+		if (!all && !has_advice(row))
 			continue;
-		say_row(&u->rows[i]);
+		if (said == SAY_MAX) {
+			left++;
+			continue;
+		}
+		table_row(&t, row);
 		said++;
 	}
+	if (said > 0) {
+		log_info("asked for and used:");
+		table_print(&t, &b);
+		say_lines(&b);
+	}
+	if (left > 0)
+		log_info("  and %zu more; weir info has all", left);
+	table_release(&t);
+	buf_release(&b);
 }

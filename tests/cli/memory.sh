@@ -96,15 +96,38 @@ row = usage[0]
 assert row["ident"] == "hog.Main" and row["execs"] == 1, row
 assert row["memory"]["asked"] == 500 << 20 and row["memory"]["admitted"] == 750 << 20, row
 assert 600 << 20 <= row["memory"]["used"] <= 750 << 20, row
-assert row["cpu"]["admitted"] == 1, row
+assert row["memory"]["median"] == row["memory"]["used"] and row["memory"]["in_vain"] < 0.3, row
+assert row["memory"]["better"] == 750 << 20 and row["cpu"]["better"] is None, row
+assert row["cpu"]["admitted"] == 1 and row["killed"] == 0 and row["wall"] > 0, row
 END
 '
 
 test_case 'what is far more than was used is said at the end' '
 	expect_exit 0 weir run hog.rf -salt nine -size 10 -ask 2048
-	expect_match err "^weir: hog.Main: 2.0GiB of memory set aside, and no process used more than [0-9.]+MiB$"
+	expect_equal "the heading" "$(grep -n "asked for and used" err | cut -d : -f 2-)" "weir: asked for and used:"
+	expect_match err "^weir:   execs  mem     most     median   in vain  cpu  used  in vain  time    *better +ident$"
+	row="1      2\.0GiB  [0-9.]+MiB  [0-9.]+MiB  9[0-9]%      1    [0-9.]+   [0-9]+% *  [0-9.]+s"
+	expect_match err "^weir:   $row  mem := 500\*MiB  hog\.Main$"
+	expect_exit 0 weir info last
+	expect_match out "^usage:$"
+	expect_match out "^$row  mem := 500\*MiB  hog\.Main$"
+	expect_exit 0 weir info --json last
+	expect_match out "\"better\":524288000"
 	expect_exit 0 weir run hog.rf -salt ten -size 600 -ask 2048
-	expect_no_match err "set aside"
+	expect_no_match err "asked for"
+	expect_exit 0 weir info last
+	expect_match out "^1      2\.0GiB .* -       hog\.Main$"
+	expect_exit 0 weir run hog.rf -salt ten -size 600 -ask 2048
+	expect_exit 0 weir info last
+	expect_match out "^usage: none$"
+'
+
+test_case 'what was killed asks for what worked' '
+	export WEIR_ROOT=$T/advice
+	expect_exit 0 weir run hog.rf -salt one
+	expect_match err "^weir:   2      500\.0MiB  .*  mem := 750\*MiB  hog\.Main$"
+	expect_exit 0 weir info --json last
+	expect_match out "\"killed\":1,"
 '
 
 test_case 'never more than there is, and then no more tries' '
