@@ -2,56 +2,56 @@
 #include "sched/admit.h"
 
 #include <assert.h>
+#include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
+#include "base/attr.h"
 #include "base/xalloc.h"
 
 /*
- * Admission to one alloc. The only loops are over the shapes that have somebody waiting or running,
- * which are few; items and runs are never scanned.
+ * Admission to one alloc. Runs stand in a tree by what they were charged, the items of each in trees by their order;
+ * both are searched for the first that fits. Amounts are shares of the total, so that a hundredth of a core and a byte
+ * can be compared, and rounding is the same for all.
+ *
+ * What a run was charged grows while its execs run longer than expected. Its place in the tree is not moved then: that
+ * is found out when it comes to stand first.
  */
 
-#define SLACK 1e-6		/* fractions of a core are added and taken for days */
-#define PASS_LIMIT 2.0		/* shares of the alloc that may pass by an older item */
+#define PASS_LIMIT 2.0		/* shares of the alloc that may pass by an item */
+#define RANK_WORTH 4.0		/* shares of the alloc that a step of the way is worth */
+#define RANK_MAX   31		/* so that what waits is passed by 124 times the alloc at most, for its rank alone */
+#define LATELY	   64.0		/* shares of the alloc whose durations are remembered */
+#define TINY	   1e-9
 
+enum { COSTS, FREE };
+
+/* What is alike is kept once, and told by its shares. */
 struct admit_shape {
-	char		*name;		/* owned: key of the table */
-	struct resources res;		/* without disk */
-	double		 cost;		/* the largest share of the alloc among its labels; 0: needs nothing */
-	unsigned	 running;	/* charged */
-	unsigned	 nitems;	/* in any state */
-	double		 passed;	/* cost of younger items admitted while ours did not fit */
-	struct admit_lane **heap;	/* the runs waiting here, the one furthest behind on top */
-	size_t		 nheap, cap;
-	TAILQ_ENTRY(admit_shape) link;
-	UT_hash_handle	 hh;
-};
-struct lane_key {
-	struct admit_shape *shape;
-	struct admit_run   *run;
-};
-struct admit_lane {
-	struct lane_key	key;
-	TAILQ_HEAD(, admit_item) items;
-	size_t		at;	/* in the heap */
-	double		vtime;	/* of the run when it was placed: it may have moved on since, never back */
-	uint64_t	seq;	/* and breaks ties: who was placed first */
-	UT_hash_handle	hh;
+	double	      *share;	/* owned: key of the table */
+	double	       cost;	/* the largest; 0: needs nothing */
+	unsigned       class;
+	unsigned       nitems;	/* in any state */
+	UT_hash_handle hh;
 };
 struct admit {
-	struct resources total, avail;
+	struct resources total;
+	unsigned	 ndims;	/* memory, cores, then the other labels of the total; at least FIT_DIMS */
+	double		*avail, *scratch;
 	unsigned	 lookahead, free_max;
 	unsigned	 nfree, nahead;
 	size_t		 nwaiting, nrunning;
 	uint64_t	 seq;
-	double		 vnow;		/* virtual time of the run served last */
+	double		 now;		/* s */
+	double		 vnow;		/* what the run served last was charged */
+	double		 spent, ended;	/* as in a run */
+	struct fit	*runs[2];	/* lanes with something waiting */
+	struct fit	*running;	/* items that cost something */
 	struct admit_item *reserved;	/* waiting: room is being kept for it */
 	TAILQ_HEAD(, admit_item) ahead;
-	TAILQ_HEAD(, admit_shape) shapes;	/* with somebody waiting or running */
-	struct admit_shape *by_name;
-	struct admit_lane  *by_run;
+	struct admit_shape *shapes;
 };
 
 struct admit *
@@ -60,11 +60,14 @@ admit_new(const struct resources *total, unsigned lookahead, unsigned free_max)
 	struct admit *a = xcalloc(1, sizeof *a);
 
 	resources_copy(&a->total, total);
-	resources_copy(&a->avail, total);
+	a->ndims = 2 + total->nfeatures > FIT_DIMS ? 2 + total->nfeatures : FIT_DIMS;
+	a->avail = xcalloc(a->ndims, sizeof *a->avail);
+	a->scratch = xcalloc(a->ndims, sizeof *a->scratch);
+	for (unsigned i = 0; i < a->ndims; i++)
+		a->avail[i] = 1;
 	a->lookahead = lookahead;
 	a->free_max = free_max;
 	TAILQ_INIT(&a->ahead);
-	TAILQ_INIT(&a->shapes);
 	return a;
 }
 
@@ -73,9 +76,10 @@ admit_free(struct admit *a)
 {
 	if (!a)
 		return;
-	assert(a->by_name == NULL && a->by_run == NULL && a->nwaiting == 0 && a->nrunning == 0);
+	assert(a->shapes == NULL && a->nwaiting == 0 && a->nrunning == 0);
 	resources_release(&a->total);
-	resources_release(&a->avail);
+	free(a->avail);
+	free(a->scratch);
 	free(a);
 }
 
@@ -88,8 +92,7 @@ admit_could(const struct admit *a, const struct resources *res)
 void
 admit_run_init(struct admit_run *run)
 {
-	run->vtime = 0;
-	run->waiting = 0;
+	memset(run, 0, sizeof *run);
 }
 
 size_t
@@ -104,22 +107,7 @@ admit_nrunning(const struct admit *a)
 	return a->nrunning;
 }
 
-/* Does have cover want, but for what is held back of it? */
-static bool
-fits(const struct resources *have, const struct resources *held, const struct resources *want)
-{
-	if (want->mem > have->mem - (held ? held->mem : 0) + SLACK ||
-	    want->cpu > have->cpu - (held ? held->cpu : 0) + SLACK)
-		return false;
-	for (unsigned i = 0; i < want->nfeatures; i++) {
-		const struct res_feature *f = &want->features[i];
-		double left = resources_get(have, f->label) - (held ? resources_get(held, f->label) : 0);
-
-		if (f->amount > left + SLACK)
-			return false;
-	}
-	return true;
-}
+/* ---- shapes ---- */
 
 static double
 share(double want, double total)
@@ -127,56 +115,41 @@ share(double want, double total)
 	return total > 0 ? want / total : 0;
 }
 
-static double
-cost_of(const struct admit *a, const struct resources *res)
+/* Halvings of the cores, down to 1/64 and to none, and whether another label is wanted: few trees, each of like items. */
+static unsigned
+class_of(const struct admit *a, const double *v)
 {
-	double cost = share(res->mem, a->total.mem), c = share(res->cpu, a->total.cpu);
+	int k = v[1] > 0 ? (int)floor(-log2(v[1]) + TINY) : 7;
+	bool special = false;
 
-	if (c > cost)
-		cost = c;
-	for (unsigned i = 0; i < res->nfeatures; i++) {
-		c = share(res->features[i].amount, resources_get(&a->total, res->features[i].label));
-		if (c > cost)
-			cost = c;
-	}
-	return cost;
-}
-
-static char *
-shape_name(const struct resources *res)
-{
-	struct buf b = BUF_INIT;
-
-	if (res) {
-		buf_addf(&b, "%a %a", res->mem, res->cpu);
-		for (unsigned i = 0; i < res->nfeatures; i++)
-			buf_addf(&b, " %s=%a", res->features[i].label, res->features[i].amount);
-	} else {
-		buf_addstr(&b, "0");
-	}
-	return buf_take(&b, NULL);
+	for (unsigned i = 2; i < a->ndims; i++)
+		special = special || v[i] > 0;
+	return (unsigned)(k < 0 ? 0 : k > 7 ? 7 : k) + (special ? 8 : 0);
 }
 
 static struct admit_shape *
 shape_get(struct admit *a, const struct resources *res)
 {
+	size_t size = a->ndims * sizeof *a->scratch;
+	double *v = a->scratch;
 	struct admit_shape *s;
-	char *name = shape_name(res);
 
-	HASH_FIND_STR(a->by_name, name, s);
-	if (s) {
-		free(name);
-		return s;
+	memset(v, 0, size);
+	if (res) {
+		v[0] = share(res->mem, a->total.mem);
+		v[1] = share(res->cpu, a->total.cpu);
+		for (unsigned i = 0; i < a->total.nfeatures; i++)
+			v[2 + i] = share(resources_get(res, a->total.features[i].label), a->total.features[i].amount);
 	}
+	HASH_FIND(hh, a->shapes, v, size, s);
+	if (s)
+		return s;
 	s = xcalloc(1, sizeof *s);
-	s->name = name;
-	if (res)
-		resources_copy(&s->res, res);
-	s->res.disk = 0;
-	s->res.present &= ~RES_DISK;
-	s->cost = cost_of(a, &s->res);
-	HASH_ADD_KEYPTR(hh, a->by_name, s->name, strlen(s->name), s);
-	TAILQ_INSERT_TAIL(&a->shapes, s, link);
+	s->share = xmemdup(v, size);
+	for (unsigned i = 0; i < a->ndims; i++)
+		s->cost = fmax(s->cost, v[i]);
+	s->class = class_of(a, v);
+	HASH_ADD_KEYPTR(hh, a->shapes, s->share, size, s);
 	return s;
 }
 
@@ -185,331 +158,438 @@ shape_put(struct admit *a, struct admit_shape *s)
 {
 	if (--s->nitems > 0)
 		return;
-	assert(s->nheap == 0 && s->running == 0);
-	HASH_DEL(a->by_name, s);
-	TAILQ_REMOVE(&a->shapes, s, link);
-	resources_release(&s->res);
-	free(s->heap);
-	free(s->name);
+	HASH_DEL(a->shapes, s);
+	free(s->share);
 	free(s);
 }
 
 static bool
-lane_before(const struct admit_lane *a, const struct admit_lane *b)
+fits(const struct admit *a, const struct admit_shape *s, const double *limit)
 {
-	return a->vtime < b->vtime || (a->vtime <= b->vtime && a->seq < b->seq);
+	for (unsigned i = 0; i < a->ndims; i++)
+		if (s->share[i] > limit[i] + TINY)
+			return false;
+	return true;
+}
+
+/* ---- what a run is charged ---- */
+
+/* What it was charged, and will be for what it holds, as far as can be said now. */
+static double
+charged(const struct admit *a, const struct admit_run *run)
+{
+	return run->used + fmax(run->expected, run->share * a->now - run->begun);
+}
+
+/* Seconds that a share is held, as it was lately: of this run, or of all. */
+static double
+usual(const struct admit *a, const struct admit_run *run)
+{
+	if (run && run->ended > TINY)
+		return run->spent / run->ended;
+	return a->ended > TINY ? a->spent / a->ended : 1;
 }
 
 static void
-heap_set(struct admit_shape *s, size_t i, struct admit_lane *l)
+remember(double *spent, double *ended, double took, double cost)
 {
-	s->heap[i] = l;
-	l->at = i;
-}
-
-static void
-heap_up(struct admit_shape *s, struct admit_lane *l)
-{
-	size_t i = l->at;
-
-	for (; i > 0 && lane_before(l, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
-		heap_set(s, i, s->heap[(i - 1) / 2]);
-	heap_set(s, i, l);
-}
-
-static void
-heap_down(struct admit_shape *s, struct admit_lane *l)
-{
-	size_t i = l->at, child;
-
-	for (; (child = 2 * i + 1) < s->nheap; i = child) {
-		if (child + 1 < s->nheap && lane_before(s->heap[child + 1], s->heap[child]))
-			child++;
-		if (!lane_before(s->heap[child], l))
-			break;
-		heap_set(s, i, s->heap[child]);
+	*spent += took;
+	*ended += cost;
+	if (*ended > LATELY) {
+		*spent /= 2;
+		*ended /= 2;
 	}
-	heap_set(s, i, l);
 }
 
 static void
-heap_add(struct admit_shape *s, struct admit_lane *l)
+hold(struct admit *a, struct admit_run *run, struct admit_item *it)
 {
-	if (s->nheap == s->cap) {
-		s->cap = s->cap ? 2 * s->cap : 4;
-		s->heap = xreallocarray(s->heap, s->cap, sizeof(struct admit_lane *));
+	double cost = it->shape->cost;
+
+	it->run = run;
+	it->since = a->now;
+	it->expected = cost * usual(a, run);
+	run->nheld++;
+	run->share += cost;
+	run->begun += cost * a->now;
+	run->expected += it->expected;
+}
+
+/* Gives what it took. */
+static double
+unhold(struct admit *a, struct admit_item *it)
+{
+	struct admit_run *run = it->run;
+	double cost = it->shape->cost, took = cost * (a->now - it->since);
+
+	run->used += took;
+	run->share -= cost;
+	run->begun -= cost * it->since;
+	run->expected -= it->expected;
+	if (--run->nheld == 0)	/* rounding does not add up */
+		run->share = run->begun = run->expected = 0;
+	return took;
+}
+
+/* ---- lanes ---- */
+
+static struct admit_item *
+item_of(struct fit *f)
+{
+	return f ? container_of(f, struct admit_item, fit) : NULL;
+}
+
+static struct admit_run *
+run_of(struct fit *f)
+{
+	return container_of(f, struct admit_run, lane[COSTS].fit);
+}
+
+static unsigned
+kind_of(const struct admit_item *it)
+{
+	return it->shape->cost > 0 ? COSTS : FREE;
+}
+
+/* The first of the run, whether it fits or not. */
+static struct admit_item *
+lane_head(struct admit_lane *l)
+{
+	struct fit *best = NULL, *f;
+
+	for (unsigned i = 0; i < ADMIT_CLASSES; i++) {
+		f = fit_min(l->waiting[i]);
+		if (f && (!best || fit_before(f, best)))
+			best = f;
 	}
-	heap_set(s, s->nheap++, l);
-	heap_up(s, l);
+	return item_of(best);
 }
 
 static void
-heap_del(struct admit_shape *s, struct admit_lane *l)
+lane_least(struct admit_lane *l)
 {
-	struct admit_lane *last = s->heap[--s->nheap];
+	for (unsigned d = 0; d < FIT_DIMS; d++) {
+		l->fit.own[d] = INFINITY;
+		for (unsigned i = 0; i < ADMIT_CLASSES; i++)
+			if (l->waiting[i])
+				l->fit.own[d] = fmin(l->fit.own[d], l->waiting[i]->least[d]);
+	}
+}
 
-	if (last == l)
+/* Where its run stands now, behind others that stand there. It is in no tree. */
+static void
+lane_place(struct admit *a, struct admit_run *run, unsigned kind)
+{
+	struct admit_lane *l = &run->lane[kind];
+
+	l->fit.key = kind == COSTS ? charged(a, run) : 0;
+	l->fit.seq = ++a->seq;
+	lane_least(l);
+	fit_insert(&a->runs[kind], &l->fit);
+}
+
+static void
+lane_replace(struct admit *a, struct admit_run *run, unsigned kind)
+{
+	if (run->lane[kind].nwaiting == 0)
 		return;
-	heap_set(s, l->at, last);
-	heap_up(s, last);
-	heap_down(s, last);
+	fit_remove(&a->runs[kind], &run->lane[kind].fit);
+	lane_place(a, run, kind);
 }
 
-/* Where its run now stands in time. */
-static void
-lane_place(struct admit *a, struct admit_lane *l)
-{
-	l->vtime = l->key.run->vtime;
-	l->seq = ++a->seq;
-	heap_down(l->key.shape, l);
-}
-
-static struct admit_lane *
-lane_get(struct admit *a, struct admit_shape *s, struct admit_run *run)
-{
-	struct lane_key key = { s, run };
-	struct admit_lane *l;
-
-	HASH_FIND(hh, a->by_run, &key, sizeof key, l);
-	if (l)
-		return l;
-	l = xcalloc(1, sizeof *l);
-	l->key = key;
-	l->vtime = run->vtime;
-	l->seq = ++a->seq;
-	TAILQ_INIT(&l->items);
-	HASH_ADD(hh, a->by_run, key, sizeof l->key, l);
-	heap_add(s, l);
-	return l;
-}
-
-/* Takes a waiting item out of its lane; an empty lane goes. */
+/* Takes a waiting item out; an empty lane goes. */
 static void
 lane_take(struct admit *a, struct admit_item *it)
 {
-	struct admit_lane *l = it->lane;
-	struct admit_shape *s = it->shape;
+	unsigned kind = kind_of(it);
+	struct admit_lane *l = &it->run->lane[kind];
 
-	TAILQ_REMOVE(&l->items, it, link);
-	l->key.run->waiting--;
+	fit_remove(&l->waiting[it->shape->class], &it->fit);
 	a->nwaiting--;
-	it->lane = NULL;
-	if (a->reserved == it) {
+	if (a->reserved == it)
 		a->reserved = NULL;
-		s->passed = 0;
-	}
-	if (!TAILQ_EMPTY(&l->items))
+	if (--l->nwaiting == 0) {
+		fit_remove(&a->runs[kind], &l->fit);
 		return;
-	heap_del(s, l);
-	HASH_DEL(a->by_run, l);
-	free(l);
+	}
+	lane_least(l);
+	fit_changed(a->runs[kind], &l->fit);
 }
 
 /* A run that slept has no claim on the time it did not use. */
 static void
 lane_join(struct admit *a, struct admit_run *run, struct admit_item *it)
 {
-	if (run->waiting == 0 && run->vtime < a->vnow)
-		run->vtime = a->vnow;
-	it->lane = lane_get(a, it->shape, run);
-	TAILQ_INSERT_TAIL(&it->lane->items, it, link);
-	run->waiting++;
+	unsigned kind = kind_of(it);
+	struct admit_lane *l = &run->lane[kind];
+
+	it->run = run;
+	it->fit.seq = ++a->seq;
+	it->fit.key = run->volume - RANK_WORTH * it->rank;
+	it->fit.tie = -it->shape->cost;
+	memcpy(it->fit.own, it->shape->share, sizeof it->fit.own);
+	fit_insert(&l->waiting[it->shape->class], &it->fit);
 	a->nwaiting++;
+	if (l->nwaiting++ == 0) {
+		if (kind == COSTS)
+			run->used += fmax(0, a->vnow - charged(a, run));
+		lane_place(a, run, kind);
+		return;
+	}
+	lane_least(l);
+	fit_changed(a->runs[kind], &l->fit);
+}
+
+static void
+set_now(struct admit *a, int64_t now)
+{
+	a->now = (double)now / 1e9;
 }
 
 void
-admit_push(struct admit *a, struct admit_run *run, struct admit_item *it, const struct resources *res)
+admit_push(struct admit *a, int64_t now, struct admit_run *run, struct admit_item *it, const struct resources *res,
+    unsigned rank)
 {
 	assert(it->state == ADMIT_OUT && admit_could(a, res));
+	set_now(a, now);
 	it->shape = shape_get(a, res);
 	it->shape->nitems++;
+	it->rank = rank < RANK_MAX ? rank : RANK_MAX;
 	lane_join(a, run, it);
-	it->seq = ++a->seq;
 	it->state = ADMIT_WAITING;
 }
 
 void
-admit_move(struct admit *a, struct admit_run *run, struct admit_item *it)
+admit_move(struct admit *a, int64_t now, struct admit_run *run, struct admit_item *it)
 {
 	bool reserved = a->reserved == it;
-	double passed;
 
-	if (it->state != ADMIT_WAITING || it->lane->key.run == run)
+	if (it->state == ADMIT_OUT || it->run == run)
 		return;
-	passed = it->shape->passed;
-	lane_take(a, it);
-	lane_join(a, run, it);
-	if (reserved) {		/* the room that is kept for it stays kept */
-		a->reserved = it;
-		it->shape->passed = passed;
+	set_now(a, now);
+	if (it->state == ADMIT_WAITING) {
+		lane_take(a, it);
+		lane_join(a, run, it);
+		if (reserved)		/* the room that is kept for it stays kept */
+			a->reserved = it;
+		return;
 	}
+	(void)unhold(a, it);
+	lane_replace(a, it->run, COSTS);
+	hold(a, run, it);
+	lane_replace(a, run, COSTS);
 }
 
-/* The next item of the shape. A run that was served elsewhere meanwhile is put in its place first. */
-static struct admit_item *
-shape_head(struct admit *a, const struct admit_shape *s)
-{
-	struct admit_lane *l;
+/* ---- choosing ---- */
 
-	while (s->nheap > 0) {
-		l = s->heap[0];
-		if (l->vtime >= l->key.run->vtime)
-			return TAILQ_FIRST(&l->items);
-		lane_place(a, l);
+struct search {
+	const struct admit *a;
+	const double	   *limit;
+	struct fit	   *found;
+};
+
+static bool
+item_ok(struct fit *f, void *arg)
+{
+	const struct search *s = arg;
+
+	return s->a->ndims <= FIT_DIMS || fits(s->a, item_of(f)->shape, s->limit);
+}
+
+static bool
+run_ok(struct fit *f, void *arg)
+{
+	struct search *s = arg;
+	struct admit_run *run = run_of(f);
+	struct fit *it;
+
+	s->found = NULL;
+	for (unsigned i = 0; i < ADMIT_CLASSES; i++) {
+		it = fit_first(run->lane[COSTS].waiting[i], s->limit, item_ok, s);
+		if (it && (!s->found || fit_before(it, s->found)))
+			s->found = it;
+	}
+	return s->found != NULL;
+}
+
+/* The first item within the limit, of the run that is furthest behind of those that have one. */
+static struct admit_item *
+first_within(const struct admit *a, const double *limit)
+{
+	struct search s = { a, limit, NULL };
+
+	return fit_first(a->runs[COSTS], limit, run_ok, &s) ? item_of(s.found) : NULL;
+}
+
+/* The run that is furthest behind; those that were thought to be are put in their place. */
+static struct admit_run *
+behind(struct admit *a)
+{
+	struct admit_run *run;
+	struct fit *f;
+
+	while ((f = fit_min(a->runs[COSTS])) != NULL) {
+		run = run_of(f);
+		if (charged(a, run) <= f->key + TINY)
+			return run;
+		lane_replace(a, run, COSTS);
 	}
 	return NULL;
+}
+
+/* May it go although head, which should go first, does not fit? */
+static bool
+may_pass(const struct admit *a, const struct admit_item *head, const struct admit_item *it)
+{
+	return head->run->passed < PASS_LIMIT - TINY &&
+	    (it->run == head->run || charged(a, it->run) - charged(a, head->run) < PASS_LIMIT * usual(a, NULL));
+}
+
+/* Who goes next, were so much free? */
+static struct admit_item *
+choose(struct admit *a, double *limit)
+{
+	struct admit_run *run = behind(a);
+	struct admit_item *head, *it;
+
+	if (!run)
+		return NULL;
+	if (!a->reserved) {
+		head = lane_head(&run->lane[COSTS]);
+		it = first_within(a, limit);
+		if (!it || it == head || may_pass(a, head, it)) {
+			if (it && it != head)
+				run->passed += it->shape->cost;
+			return it;
+		}
+		a->reserved = head;
+	}
+	if (fits(a, a->reserved->shape, limit))
+		return a->reserved;
+	for (unsigned i = 0; i < a->ndims; i++)
+		limit[i] -= a->reserved->shape->share[i];
+	return first_within(a, limit);
 }
 
 static void
 charge(struct admit *a, struct admit_item *it)
 {
 	it->state = ADMIT_RUNNING;
-	it->shape->running++;
-	if (it->shape->cost > 0)
-		resources_sub(&a->avail, &it->shape->res);
-	else
+	if (kind_of(it) == FREE) {
 		a->nfree++;
+		return;
+	}
+	for (unsigned i = 0; i < a->ndims; i++)
+		a->avail[i] -= it->shape->share[i];
+	it->fit.key = it->fit.tie = 0;
+	fit_insert(&a->running, &it->fit);
 }
 
-/* What went ahead enters the account, in order, as room comes. */
+/* What went ahead enters the account, in order, as room comes: from now on it is charged. */
 static void
 charge_ahead(struct admit *a)
 {
 	struct admit_item *it;
 
-	while ((it = TAILQ_FIRST(&a->ahead)) != NULL && fits(&a->avail, NULL, &it->shape->res)) {
+	while ((it = TAILQ_FIRST(&a->ahead)) != NULL && fits(a, it->shape, a->avail)) {
 		TAILQ_REMOVE(&a->ahead, it, link);
 		a->nahead--;
+		it->run->begun += it->shape->cost * (a->now - it->since);
+		it->since = a->now;
 		charge(a, it);
-	}
-}
-
-static bool
-may_run(const struct admit *a, const struct admit_shape *s)
-{
-	if (s->cost <= 0)
-		return a->nfree < a->free_max;
-	if (a->nahead > 0)
-		return false;
-	if (a->reserved && a->reserved->shape != s)
-		return fits(&a->avail, &a->reserved->shape->res, &s->res);
-	return fits(&a->avail, NULL, &s->res);
-}
-
-/* Would it fit whichever running item ends first? */
-static bool
-may_go_ahead(const struct admit *a, const struct admit_shape *s)
-{
-	struct resources after = RESOURCES_INIT;
-	const struct admit_shape *r;
-	bool ok = a->nahead < a->lookahead && s->cost > 0 && (!a->reserved || a->reserved->shape == s);
-
-	if (!ok)
-		return false;
-	TAILQ_FOREACH(r, &a->shapes, link) {
-		if (r->running == 0 || r->cost <= 0)
-			continue;
-		resources_copy(&after, &a->avail);
-		resources_add(&after, &r->res);
-		ok = ok && fits(&after, NULL, &s->res);
-	}
-	resources_release(&after);
-	return ok;
-}
-
-/* Of the shapes that may: the one whose next run is furthest behind; the older item breaks a tie. */
-static struct admit_shape *
-choose(struct admit *a, bool (*may)(const struct admit *, const struct admit_shape *))
-{
-	struct admit_shape *s, *best = NULL;
-	struct admit_item *it, *b = NULL;
-
-	TAILQ_FOREACH(s, &a->shapes, link) {
-		it = shape_head(a, s);
-		if (!it || !may(a, s))
-			continue;
-		if (!b || it->lane->key.run->vtime < b->lane->key.run->vtime ||
-		    (it->lane->key.run->vtime <= b->lane->key.run->vtime && it->seq < b->seq)) {
-			best = s;
-			b = it;
-		}
-	}
-	return best;
-}
-
-/* An item of this cost was let by: those older ones that do not fit have waited for it, too. */
-static void
-note_passing(struct admit *a, const struct admit_item *by)
-{
-	struct admit_shape *s;
-	struct admit_item *it;
-
-	if (by->shape->cost <= 0)
-		return;
-	TAILQ_FOREACH(s, &a->shapes, link) {
-		it = shape_head(a, s);
-		if (!it || it->seq > by->seq || s == by->shape || fits(&a->avail, NULL, &s->res))
-			continue;
-		s->passed += by->shape->cost;
-		if (s->passed >= PASS_LIMIT && !a->reserved)
-			a->reserved = it;
 	}
 }
 
 static struct admit_item *
-take(struct admit *a, struct admit_shape *s)
+take(struct admit *a, struct admit_item *it)
 {
-	struct admit_item *it = a->reserved && a->reserved->shape == s ? a->reserved : shape_head(a, s);
-	struct admit_lane *l = it->lane;
-	struct admit_run *run = l->key.run;
-	bool more = TAILQ_NEXT(it, link) != NULL || TAILQ_FIRST(&l->items) != it;
+	struct admit_run *run = it->run;
 
-	a->vnow = run->vtime;
-	run->vtime += s->cost;
+	if (kind_of(it) == COSTS) {
+		a->vnow = fmax(a->vnow, charged(a, run));
+		if (a->reserved == it || lane_head(&run->lane[COSTS]) == it)
+			run->passed = 0;
+	}
 	lane_take(a, it);
-	if (more)		/* also at no cost: runs take turns */
-		lane_place(a, l);
+	hold(a, run, it);
+	run->volume += it->shape->cost;
+	lane_replace(a, run, kind_of(it));
 	a->nrunning++;
 	return it;
 }
 
-struct admit_item *
-admit_next(struct admit *a)
+static struct admit_item *
+next_free(struct admit *a)
 {
-	struct admit_shape *s;
+	struct fit *f = a->nfree < a->free_max ? fit_min(a->runs[FREE]) : NULL;
+
+	return f ? lane_head(container_of(f, struct admit_lane, fit)) : NULL;
+}
+
+/* What is free, and beyond it what will be when any one of those that run ends. */
+static double *
+limit_of(struct admit *a, bool ahead)
+{
+	memcpy(a->scratch, a->avail, a->ndims * sizeof *a->avail);
+	for (unsigned i = 0; ahead && a->running && i < FIT_DIMS; i++)
+		a->scratch[i] += a->running->least[i];
+	return a->scratch;
+}
+
+struct admit_item *
+admit_next(struct admit *a, int64_t now)
+{
 	struct admit_item *it;
 
+	set_now(a, now);
 	charge_ahead(a);
-	s = choose(a, may_run);
-	if (s) {
-		it = take(a, s);
-		charge(a, it);
-		note_passing(a, it);
+	it = next_free(a);
+	if (!it && a->nahead == 0)
+		it = choose(a, limit_of(a, false));
+	if (it) {
+		charge(a, take(a, it));
 		return it;
 	}
-	s = a->nahead < a->lookahead ? choose(a, may_go_ahead) : NULL;
-	if (!s)
-		return NULL;
-	it = take(a, s);
-	it->state = ADMIT_AHEAD;
-	a->nahead++;
-	TAILQ_INSERT_TAIL(&a->ahead, it, link);
+	if (a->nahead < a->lookahead && (it = choose(a, limit_of(a, true))) != NULL) {
+		take(a, it)->state = ADMIT_AHEAD;
+		a->nahead++;
+		TAILQ_INSERT_TAIL(&a->ahead, it, link);
+	}
 	return it;
 }
 
 static void
 discharge(struct admit *a, struct admit_item *it)
 {
-	it->shape->running--;
-	if (it->shape->cost > 0)
-		resources_add(&a->avail, &it->shape->res);
-	else
+	if (kind_of(it) == FREE) {
 		a->nfree--;
+		return;
+	}
+	fit_remove(&a->running, &it->fit);
+	for (unsigned i = 0; i < a->ndims; i++)
+		a->avail[i] += it->shape->share[i];
+}
+
+/* It has ended, or is not to be: its run has it no longer, and may now stand elsewhere. */
+static void
+let_go(struct admit *a, struct admit_item *it)
+{
+	struct admit_run *run = it->run;
+	bool ran = it->state == ADMIT_RUNNING && kind_of(it) == COSTS;
+	double took = unhold(a, it);
+
+	a->nrunning--;
+	if (ran) {
+		remember(&run->spent, &run->ended, took, it->shape->cost);
+		remember(&a->spent, &a->ended, took, it->shape->cost);
+	}
+	lane_replace(a, run, COSTS);
 }
 
 void
-admit_remove(struct admit *a, struct admit_item *it)
+admit_remove(struct admit *a, int64_t now, struct admit_item *it)
 {
+	set_now(a, now);
 	switch (it->state) {
 	case ADMIT_OUT:
 		return;
@@ -519,16 +599,19 @@ admit_remove(struct admit *a, struct admit_item *it)
 	case ADMIT_AHEAD:
 		TAILQ_REMOVE(&a->ahead, it, link);
 		a->nahead--;
-		a->nrunning--;
+		it->run->begun += it->shape->cost * (a->now - it->since);
+		it->since = a->now;
+		let_go(a, it);
 		break;
 	case ADMIT_RUNNING:
 		discharge(a, it);
-		a->nrunning--;
+		let_go(a, it);
 		break;
 	}
 	it->state = ADMIT_OUT;
 	shape_put(a, it->shape);
 	it->shape = NULL;
-	if (a->nrunning == 0)		/* rounding does not add up */
-		resources_copy(&a->avail, &a->total);
+	it->run = NULL;
+	for (unsigned i = 0; a->nrunning == 0 && i < a->ndims; i++)
+		a->avail[i] = 1;
 }

@@ -53,7 +53,7 @@ flight_release(struct op *op)
 	exec_free(f->exec);
 	timer_clear(&f->pause);
 	flight_close(f);
-	admit_remove(w->admit, &f->item);
+	admit_remove(w->admit, loop_now(op->loop), &f->item);
 	TAILQ_REMOVE(&w->flights, f, link);
 	if (!w->lost)
 		op_wake(&w->op);
@@ -268,6 +268,13 @@ flight_advance(struct op *op)
 	}
 }
 
+/* Of a run on another alloc that shares it, nobody here can be charged. */
+static struct admit_run *
+account(const struct flight *f)
+{
+	return f->home->worker == f->worker ? &f->home->admit : &f->worker->guests;
+}
+
 static const struct op_type flight_type = { "flight", flight_advance, flight_release };
 
 struct flight *
@@ -288,7 +295,7 @@ flight_new(struct sched_run *run, const struct task_want *want)
 		f->joinable = true;
 	}
 	f->home = run;
-	admit_push(w->admit, &run->admit, &f->item, want->resources);
+	admit_push(w->admit, loop_now(w->sched->loop), account(f), &f->item, want->resources, want->rank);
 	op_wake(&w->op);
 	return f;
 }
@@ -329,9 +336,9 @@ flight_left(struct flight *f, const struct task *t, bool kill)
 		op_release(&f->op);
 		return;
 	}
-	if (f->state == FLIGHT_QUEUED && f->home == t->run) {	/* which may go before the others do */
+	if (f->home == t->run) {	/* which may go before the others do */
 		f->home = TAILQ_FIRST(&f->tasks)->run;
-		admit_move(w->admit, &f->home->admit, &f->item);
+		admit_move(w->admit, loop_now(w->sched->loop), account(f), &f->item);
 	}
 	if (f->owner != t)
 		return;

@@ -52,6 +52,7 @@ struct task_want {			/* borrowed during the call */
 	struct digest		key;	/* physical key */
 	const struct resources *resources;	/* NULL: none, always fits (but see SCHED_FREE_MAX) */
 	bool			join;	/* may share the exec of another task with this key */
+	unsigned		rank;	/* execs on the longest known way from here to the result; what has more goes first */
 };
 struct task_events {
 	/*

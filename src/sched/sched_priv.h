@@ -21,6 +21,7 @@ struct worker {
 	struct op	 *lease;	/* keeps it alive, or NULL */
 	struct err	 *lost;		/* owned; set: the lease is gone, and so is all that ran here */
 	struct admit	 *admit;	/* owned */
+	struct admit_run  guests;	/* is charged for what went on for runs on other allocs alone */
 	int64_t		  retain_until;	/* the latest that a hold asked for */
 	TAILQ_HEAD(, sched_alloc) holds;
 	TAILQ_HEAD(, flight) flights;

@@ -37,7 +37,7 @@ worker_advance(struct op *op)
 		worker_lost(w);
 		return;
 	}
-	while ((it = admit_next(w->admit)) != NULL)
+	while ((it = admit_next(w->admit, loop_now(op->loop))) != NULL)
 		flight_admitted(container_of(it, struct flight, item));
 }
 
@@ -88,6 +88,7 @@ worker_new(struct sched *s, struct alloc *alloc)
 	w->sched = s;
 	w->alloc = alloc;
 	w->admit = admit_new(&alloc->resources, alloc_executor(alloc)->lookahead, SCHED_FREE_MAX);
+	admit_run_init(&w->guests);
 	TAILQ_INIT(&w->holds);
 	TAILQ_INIT(&w->flights);
 	TAILQ_INSERT_TAIL(&s->workers, w, link);

@@ -14,7 +14,10 @@ struct world {
 	struct admit_run run[4];
 	struct it	 items[64];
 	size_t		 n;
+	unsigned	 rank;		/* of what is pushed */
+	int64_t		 now;
 };
+#define SECOND ((int64_t)1000000000)
 
 static void
 begin(struct world *w, const char *total, unsigned lookahead)
@@ -38,7 +41,7 @@ push(struct world *w, unsigned run, const char *name, const char *want)
 	it->name = name;
 	if (want)
 		assert_ok(resources_parse(&res, want));
-	admit_push(w->a, &w->run[run], &it->item, want ? &res : NULL);
+	admit_push(w->a, w->now, &w->run[run], &it->item, want ? &res : NULL, w->rank);
 	resources_release(&res);
 	return it;
 }
@@ -57,20 +60,21 @@ assert_next(struct world *w, const char *names)
 	struct buf b = BUF_INIT;
 	struct admit_item *item;
 
-	while ((item = admit_next(w->a)) != NULL)
+	while ((item = admit_next(w->a, w->now)) != NULL)
 		buf_addf(&b, "%s%s%s", b.len ? " " : "", container_of(item, struct it, item)->name,
 		    item->state == ADMIT_AHEAD ? "+" : "");
 	assert_string_equal(buf_str(&b), names);
 	buf_release(&b);
 }
 
-/* Ends the first item of that name that is running. */
+/* A second later the first item of that name that is running ends. */
 static void
 end(struct world *w, const char *name)
 {
+	w->now += SECOND;
 	for (size_t i = 0; i < w->n; i++) {
 		if (strcmp(w->items[i].name, name) == 0 && w->items[i].item.state == ADMIT_RUNNING) {
-			admit_remove(w->a, &w->items[i].item);
+			admit_remove(w->a, w->now, &w->items[i].item);
 			return;
 		}
 	}
@@ -81,7 +85,7 @@ static void
 finish(struct world *w)
 {
 	for (size_t i = 0; i < w->n; i++)
-		admit_remove(w->a, &w->items[i].item);
+		admit_remove(w->a, w->now, &w->items[i].item);
 	assert_int_equal(admit_nwaiting(w->a), 0);
 	assert_int_equal(admit_nrunning(w->a), 0);
 	admit_free(w->a);
@@ -98,7 +102,7 @@ test_fits(unused_arg void **state)
 	push(&w, 0, "c", "cpu=1,mem=1GiB");
 	push(&w, 0, "d", "cpu=1,mem=100MiB");
 	/* c has no memory left; d, smaller and later, goes by. */
-	assert_next(&w, "a b");
+	assert_next(&w, "b a");
 	end(&w, "b");
 	assert_next(&w, "c d");
 	finish(&w);
@@ -188,14 +192,15 @@ test_fair_by_share(unused_arg void **state)
 		struct admit_item *item, *got[4];
 		int n = 0;
 
-		while ((item = admit_next(w.a)) != NULL)
+		while ((item = admit_next(w.a, w.now)) != NULL)
 			got[n++] = item;
+		w.now += SECOND;
 		for (int k = 0; k < n; k++) {
 			if (strcmp(container_of(got[k], struct it, item)->name, "big") == 0)
 				big++;
 			else
 				small++;
-			admit_remove(w.a, got[k]);
+			admit_remove(w.a, w.now, got[k]);
 		}
 	}
 	assert_int_equal(big, 6);
@@ -212,16 +217,16 @@ test_a_big_one_is_not_passed_for_ever(unused_arg void **state)
 	begin(&w, "cpu=4,mem=4GiB", 0);
 	push_many(&w, 0, "s", "cpu=1", 4);
 	assert_next(&w, "s s s s");
-	push(&w, 1, "BIG", "cpu=4");
+	push(&w, 0, "BIG", "cpu=4");
 	push_many(&w, 0, "s", "cpu=1", 50);
 	for (; passed < 50; passed++) {
 		struct admit_item *item;
 
 		end(&w, "s");
-		item = admit_next(w.a);
+		item = admit_next(w.a, w.now);
 		if (!item)
 			break;
-		assert_null(admit_next(w.a));
+		assert_null(admit_next(w.a, w.now));
 	}
 	/* Eight quarters are twice the alloc. */
 	assert_int_equal(passed, 8);
@@ -244,7 +249,7 @@ test_reserved_room(unused_arg void **state)
 	begin(&w, "cpu=4,mem=4GiB", 0);
 	push_many(&w, 0, "s", "cpu=1", 4);
 	assert_next(&w, "s s s s");
-	push(&w, 1, "BIG", "cpu=3");
+	push(&w, 0, "BIG", "cpu=3");
 	push_many(&w, 0, "s", "cpu=1", 20);
 	for (int i = 0; i < 8; i++) {
 		end(&w, "s");
@@ -270,7 +275,7 @@ test_reserved_is_cancelled(unused_arg void **state)
 	begin(&w, "cpu=4,mem=4GiB", 0);
 	push_many(&w, 0, "s", "cpu=1", 4);
 	assert_next(&w, "s s s s");
-	big = push(&w, 1, "BIG", "cpu=4");
+	big = push(&w, 0, "BIG", "cpu=4");
 	push_many(&w, 0, "s", "cpu=1", 20);
 	for (int i = 0; i < 8; i++) {
 		end(&w, "s");
@@ -278,7 +283,7 @@ test_reserved_is_cancelled(unused_arg void **state)
 	}
 	end(&w, "s");
 	assert_next(&w, "");
-	admit_remove(w.a, &big->item);
+	admit_remove(w.a, w.now, &big->item);
 	assert_next(&w, "s");
 	finish(&w);
 }
@@ -297,9 +302,173 @@ test_lookahead(unused_arg void **state)
 	/* What two ends must free would block the host's queue: it does not go ahead. */
 	begin(&w, "cpu=2,mem=4GiB", 2);
 	push_many(&w, 0, "a", "cpu=1", 2);
+	assert_next(&w, "a a");
 	push(&w, 0, "B", "cpu=2");
 	push(&w, 0, "c", "cpu=1");
-	assert_next(&w, "a a c+");
+	assert_next(&w, "c+");
+	finish(&w);
+}
+
+/* Also when all that passes it goes ahead. */
+static void
+test_a_big_one_and_lookahead(unused_arg void **state)
+{
+	struct world w;
+	int passed = 0;
+
+	begin(&w, "cpu=4,mem=4GiB", 2);
+	push_many(&w, 0, "s", "cpu=1", 6);
+	assert_next(&w, "s s s s s+ s+");
+	push(&w, 0, "BIG", "cpu=4");
+	push_many(&w, 0, "s", "cpu=1", 40);
+	for (;; passed++) {
+		end(&w, "s");
+		if (!admit_next(w.a, w.now))
+			break;
+		assert_null(admit_next(w.a, w.now));
+	}
+	assert_int_equal(passed, 8);
+	for (int i = 0; i < 4; i++) {
+		assert_next(&w, "");
+		end(&w, "s");
+	}
+	/* The one that is left is the last: its end is enough. The small one that is put after BIG waits for it. */
+	assert_next(&w, "BIG+ s+");
+	end(&w, "s");
+	assert_next(&w, "s+");
+	assert_int_equal(w.items[6].item.state, ADMIT_RUNNING);
+	finish(&w);
+}
+
+/* Another run's small ones let a big one wait until they are twice the alloc's work ahead. */
+static void
+test_a_big_one_of_another_run(unused_arg void **state)
+{
+	struct world w;
+	int passed = 0;
+
+	begin(&w, "cpu=4,mem=4GiB", 0);
+	push_many(&w, 0, "s", "cpu=1", 50);
+	assert_next(&w, "s s s s");
+	push(&w, 1, "BIG", "cpu=4");
+	for (;; passed++) {
+		end(&w, "s");
+		if (!admit_next(w.a, w.now))
+			break;
+	}
+	assert_in_range(passed, 1, 8);
+	for (int i = 0; i < 3; i++)
+		end(&w, "s");
+	assert_next(&w, "BIG");
+	finish(&w);
+}
+
+/* Whoever has the longer way to go is first, and for the rest the larger, and the older. */
+static void
+test_order_within_a_run(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=1,mem=1GiB", 0);
+	push(&w, 0, "a", "cpu=0.6");
+	push(&w, 0, "b", "cpu=0.6");
+	push(&w, 0, "c", "cpu=1");
+	w.rank = 1;
+	push(&w, 0, "d", "cpu=0.6");
+	assert_next(&w, "d");
+	end(&w, "d");
+	assert_next(&w, "c");
+	end(&w, "c");
+	assert_next(&w, "a");
+	end(&w, "a");
+	assert_next(&w, "b");
+	finish(&w);
+}
+
+/* But a step is worth four times the alloc, and no more. */
+static void
+test_a_short_way_waits_for_so_long(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=1,mem=1GiB", 0);
+	push(&w, 0, "short", "cpu=1");
+	w.rank = 2;
+	for (int i = 0; i < 8; i++) {
+		push(&w, 0, "long", "cpu=1");
+		assert_next(&w, "long");
+		end(&w, "long");
+	}
+	push(&w, 0, "long", "cpu=1");
+	assert_next(&w, "short");
+	finish(&w);
+}
+
+/* Who holds the alloc for longer is charged more, whatever was expected. */
+static void
+test_fair_by_time(unused_arg void **state)
+{
+	struct world w;
+	int64_t used[2] = { 0, 0 };
+
+	begin(&w, "cpu=1,mem=1GiB", 0);
+	push_many(&w, 0, "slow", "cpu=1", 20);
+	push_many(&w, 1, "fast", "cpu=1", 40);
+	for (int i = 0; i < 40; i++) {
+		struct admit_item *item = admit_next(w.a, w.now);
+		bool slow = strcmp(container_of(item, struct it, item)->name, "slow") == 0;
+
+		w.now += slow ? 3 * SECOND : SECOND;
+		used[slow] += slow ? 3 : 1;
+		admit_remove(w.a, w.now, item);
+	}
+	assert_in_range(used[1], 29, 31);
+	assert_in_range(used[0], 29, 31);
+	finish(&w);
+}
+
+/* One that runs on and on is charged while it does. */
+static void
+test_what_runs_is_charged(unused_arg void **state)
+{
+	struct world w;
+
+	begin(&w, "cpu=2,mem=1GiB", 0);
+	push(&w, 0, "endless", "cpu=1");
+	push_many(&w, 0, "a", "cpu=1", 20);
+	push_many(&w, 1, "b", "cpu=1", 20);
+	assert_next(&w, "endless b");
+	end(&w, "b");
+	assert_next(&w, "a");
+	end(&w, "a");
+	assert_next(&w, "b");
+	for (int i = 0; i < 6; i++) {
+		end(&w, "b");
+		assert_next(&w, "b");
+	}
+	finish(&w);
+}
+
+/* What goes on is charged to the run that it is moved to. */
+static void
+test_moved_while_it_runs(unused_arg void **state)
+{
+	struct world w;
+	struct it *it;
+
+	begin(&w, "cpu=2,mem=1GiB", 0);
+	it = push(&w, 0, "x", "cpu=1");
+	assert_next(&w, "x");
+	admit_move(w.a, w.now, &w.run[1], &it->item);
+	assert_ptr_equal(it->item.run, &w.run[1]);
+	assert_int_equal(w.run[0].nheld, 0);
+	push_many(&w, 0, "a", "cpu=2", 2);
+	push_many(&w, 1, "b", "cpu=2", 2);
+	w.now += 10 * SECOND;
+	end(&w, "x");
+	assert_next(&w, "a");
+	end(&w, "a");
+	assert_next(&w, "a");
 	finish(&w);
 }
 
@@ -311,7 +480,7 @@ test_free_items(unused_arg void **state)
 	begin(&w, "cpu=1,mem=1GiB", 0);
 	push(&w, 0, "a", "cpu=1");
 	push_many(&w, 0, "i", NULL, 4);
-	assert_next(&w, "a i i i");
+	assert_next(&w, "i i i a");
 	end(&w, "i");
 	assert_next(&w, "i");
 	finish(&w);
@@ -331,6 +500,13 @@ main(void)
 		cmocka_unit_test(test_reserved_room),
 		cmocka_unit_test(test_reserved_is_cancelled),
 		cmocka_unit_test(test_lookahead),
+		cmocka_unit_test(test_a_big_one_and_lookahead),
+		cmocka_unit_test(test_a_big_one_of_another_run),
+		cmocka_unit_test(test_order_within_a_run),
+		cmocka_unit_test(test_a_short_way_waits_for_so_long),
+		cmocka_unit_test(test_fair_by_time),
+		cmocka_unit_test(test_what_runs_is_charged),
+		cmocka_unit_test(test_moved_while_it_runs),
 		cmocka_unit_test(test_free_items),
 	};
 

@@ -31,6 +31,7 @@ struct cost {
 	double wall, cpu;	/* seconds */
 };
 
+int bench_admit(void);
 int bench_cold(void);
 int bench_eval(void);
 int bench_start(void);

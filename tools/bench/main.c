@@ -99,6 +99,7 @@ static const struct benchmark {
 	{ "warm", 2000, 5, bench_warm, "a run of N commands that are all known" },
 	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
 	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes" },
+	{ "admit", 10000, 3, bench_admit, "an admission, with 1 to N shapes of resources waiting" },
 };
 
 static int
