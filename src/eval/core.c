@@ -207,10 +207,32 @@ core_may_lookup(const struct core *c, const struct flow *f)
 	return !c->config->no_cache_extern || (!f->dirty && f->op != FLOW_EXTERN && f != c->root);
 }
 
+#define RANK_MAX 31
+
+unsigned
+core_rank(const struct flow *f)
+{
+	return f->flags / CORE_RANK;
+}
+
+/*
+ * d is wanted by a node of that rank. When d has told its own operands already they keep what they were told: whoever
+ * would pass it on would walk the graph again.
+ */
+static void
+raise_rank(struct flow *d, unsigned rank)
+{
+	if (rank > RANK_MAX)
+		rank = RANK_MAX;
+	if (rank > core_rank(d))
+		d->flags = (uint16_t)(d->flags % CORE_RANK + rank * CORE_RANK);
+}
+
 /* Wants f's operand d; true if it is not there yet. */
 static bool
 await(struct core *c, struct flow *f, struct flow *d)
 {
+	raise_rank(d, core_rank(f) + (f->op == FLOW_EXEC));
 	core_want(c, d);
 	if (d->state == FLOW_DONE)
 		return false;
@@ -294,6 +316,7 @@ fork_into(struct core *c, struct flow *f, struct flow *g)
 	f->state = FLOW_FORKED;
 	f->forked = g;
 	c->more_edges++;
+	raise_rank(g, core_rank(f));
 	core_want(c, g);
 	if (g->state == FLOW_DONE)
 		core_enqueue(c, f);

@@ -72,6 +72,7 @@ void core_inherit(struct core *, struct flow *, const struct flow *from);
 void core_restart(struct core *);
 struct err *core_located(const struct flow *, struct err *);	/* takes; adds identifier and position */
 bool core_may_lookup(const struct core *, const struct flow *);
+unsigned core_rank(const struct flow *);	/* execs on the way from it to the result, as far as is known; at most 31 */
 
 /* For core.c and keys.c. */
 enum {
@@ -85,6 +86,7 @@ enum {
 	CORE_FORCED = 128,	/* operands were forced: those of before stand behind them, in deps */
 	CORE_INHERITED = 256,	/* its error is another node's */
 	CORE_NEAR = 512,	/* of makers.c; none between its calls */
+	CORE_RANK = 2048,	/* and all above: the rank, so many times this */
 };
 void core_enqueue(struct core *, struct flow *);	/* fine on one that is queued */
 void core_edge(struct core *, struct flow_edge **, struct flow *dependent);

@@ -87,36 +87,73 @@ eval_put(struct eval *e, const struct digest *keys, unsigned nkeys, const struct
 }
 
 static void
+window_due(struct eval *e, struct window *w)
+{
+	if (w->due)
+		return;
+	w->due = true;
+	TAILQ_INSERT_TAIL(&e->due, w, link);
+}
+
+/* Of an exec: 0, 1, 2, 3, then each twice as wide as the one before: how far it is matters less when it is far. */
+static unsigned
+window_level(unsigned rank)
+{
+	unsigned level = rank < 4 ? rank : 2;
+
+	for (; rank >= 4; rank /= 2)
+		level++;
+	return level < WINDOW_RANKS ? level : WINDOW_RANKS - 1;
+}
+
+void
+window_push(struct eval *e, struct window *w, struct flow *f)
+{
+	queue_push(&w->waiting[w->name ? window_level(core_rank(f)) : 0], f);
+	window_due(e, w);
+}
+
+struct flow *
+window_pop(struct window *w)
+{
+	struct flow *f = NULL;
+
+	for (unsigned i = WINDOW_RANKS; !f && i-- > 0;)
+		f = queue_pop(&w->waiting[i]);
+	return f;
+}
+
+void
+window_left(struct eval *e, struct window *w)
+{
+	w->out--;
+	for (unsigned i = 0; i < WINDOW_RANKS; i++)
+		if (w->waiting[i].head)
+			window_due(e, w);
+}
+
+static void
 window_pump(struct eval *e, struct window *w)
 {
 	struct flow *f;
 
-	while (w->out < WINDOW_MAX && (f = queue_pop(&w->waiting)) != NULL)
+	while (w->out < WINDOW_MAX && (f = window_pop(w)) != NULL)
 		w->start(e, w, f);
 }
 
+/* Those of the shapes only where something has changed: there may be as many of them as execs. */
 static void
 pump(struct eval *e)
 {
-	struct window *w, *tmp;
+	struct window *w;
 
 	window_pump(e, &e->lookups);
 	window_pump(e, &e->light);
-	HASH_ITER(hh, e->shapes, w, tmp)
+	while ((w = TAILQ_FIRST(&e->due)) != NULL) {
+		TAILQ_REMOVE(&e->due, w, link);
+		w->due = false;
 		window_pump(e, w);
-}
-
-static bool
-waiting(const struct eval *e)
-{
-	struct window *w, *tmp;
-
-	if (e->lookups.waiting.head || e->light.waiting.head)
-		return true;
-	HASH_ITER(hh, e->shapes, w, tmp)
-		if (w->waiting.head)
-			return true;
-	return false;
+	}
 }
 
 /* The failures of the flow as one error; the list says the rest. */
@@ -213,7 +250,7 @@ eval_run(struct eval *e)
 	} else if (heal_pending(e)) {
 		heal_step(e);
 		op_wake(&e->op);
-	} else if (e->nworks == 0 && !waiting(e)) {
+	} else if (e->nworks == 0 && TAILQ_EMPTY(&e->due)) {
 		eval_settled(e);
 	}
 }
@@ -326,6 +363,7 @@ eval_start(struct loop *loop, const struct eval_args *args, eval_cb *cb, void *a
 	free(cwd);
 	TAILQ_INIT(&e->works);
 	TAILQ_INIT(&e->puts);
+	TAILQ_INIT(&e->due);
 	eval_windows_init(e);
 	heal_init(e);
 	e->trouble = core_init(&e->core, args->graph, args->root, &e->config, &e->stats);

@@ -16,14 +16,20 @@
  * ready nodes cost no more than the nodes. One for look-ups, one for inputs and data, and one for
  * each resource shape, lest large tasks hold back small ones.
  */
-#define WINDOW_MAX 256
+#define WINDOW_MAX   256
+#define WINDOW_RANKS 7
 struct window {
 	char		 *name;		/* shape; owned, or NULL */
 	unsigned	  out;		/* works under way */
-	struct flow_queue waiting;
+	struct flow_queue waiting[WINDOW_RANKS];	/* by rank, roughly; the highest is started first */
 	void (*start)(struct eval *, struct window *, struct flow *);
+	bool		  due;		/* in the list of those that may have something to start */
+	TAILQ_ENTRY(window) link;
 	UT_hash_handle	  hh;
 };
+void window_push(struct eval *, struct window *, struct flow *);
+struct flow *window_pop(struct window *);
+void window_left(struct eval *, struct window *);	/* a work that was under way is not any more */
 
 /* One node's, from its start to the record of its end. */
 struct work {
@@ -68,6 +74,7 @@ struct eval {
 	struct eval_stats  stats;
 	struct origin	  *origin;
 	struct window	   lookups, light, *shapes;
+	TAILQ_HEAD(, window) due;
 	TAILQ_HEAD(, work) works;
 	size_t		   nworks;
 	struct work	  *keys;	/* works of execs, by physical key */

@@ -88,7 +88,7 @@ work_free(struct work *w)
 	TAILQ_REMOVE(&e->works, w, link);
 	e->nworks--;
 	if (w->window)
-		w->window->out--;
+		window_left(e, w->window);
 	if (w->window && w->window->name && w->started)
 		e->stats.running--;
 	else if (w->window && w->window->name)
@@ -502,6 +502,7 @@ work_submit(struct work *w)
 			w->learned = learned(e, w->node);
 		node_resources(w->node, w->learned, w->grown, &eval_alloc(e)->resources, &res);
 		want.key = w->node->pkey;
+		want.rank = core_rank(w->node);
 		want.join = may_join(e, w->node);
 		want.resources = &res;
 	} else {
@@ -580,13 +581,19 @@ work_check(struct eval *e, const struct file *file)
 	w->op = repo_stat(executor_repo(alloc_executor(eval_alloc(e))), &file->id, check_done, w);
 }
 
+static void
+window_init(struct window *w, void (*start)(struct eval *, struct window *, struct flow *))
+{
+	for (unsigned i = 0; i < WINDOW_RANKS; i++)
+		queue_init(&w->waiting[i]);
+	w->start = start;
+}
+
 void
 eval_windows_init(struct eval *e)
 {
-	queue_init(&e->lookups.waiting);
-	e->lookups.start = lookup_begin;
-	queue_init(&e->light.waiting);
-	e->light.start = light_begin;
+	window_init(&e->lookups, lookup_begin);
+	window_init(&e->light, light_begin);
 }
 
 void
@@ -595,10 +602,10 @@ eval_windows_empty(struct eval *e)
 	struct window *win, *tmp;
 	struct flow *f;
 
-	while ((f = queue_pop(&e->lookups.waiting)) != NULL)
+	while ((f = window_pop(&e->lookups)) != NULL)
 		f->state = FLOW_INIT;
 	HASH_ITER(hh, e->shapes, win, tmp) {
-		while ((f = queue_pop(&win->waiting)) != NULL) {
+		while ((f = window_pop(win)) != NULL) {
 			f->state = FLOW_INIT;
 			e->stats.waiting--;
 		}
@@ -621,8 +628,7 @@ shape_window(struct eval *e, const struct flow *f)
 	if (!win) {
 		win = xcalloc(1, sizeof *win);
 		win->name = buf_take(&name, NULL);
-		queue_init(&win->waiting);
-		win->start = exec_begin;
+		window_init(win, exec_begin);
 		HASH_ADD_KEYPTR(hh, e->shapes, win->name, strlen(win->name), win);
 	}
 	buf_release(&name);
@@ -649,13 +655,13 @@ eval_act(struct eval *e, struct flow *f)
 	if (wait_for_twin(e, f) || use_known(e, f, known(e, f)))
 		return;
 	if (f->state == FLOW_LOOKUP || f->state == FLOW_PLOOKUP) {
-		queue_push(&e->lookups.waiting, f);
+		window_push(e, &e->lookups, f);
 	} else if (f->op != FLOW_EXEC) {
-		queue_push(&e->light.waiting, f);
+		window_push(e, &e->light, f);
 	} else if ((err = node_operands_check(f)) != NULL) {
 		core_failed(&e->core, f, err);
 	} else {
 		e->stats.waiting++;
-		queue_push(&shape_window(e, f)->waiting, f);
+		window_push(e, shape_window(e, f), f);
 	}
 }

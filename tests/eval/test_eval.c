@@ -2,6 +2,7 @@
 #include "tests/eval/world.h"
 
 #include "base/xalloc.h"
+#include "eval/core.h"
 
 /* The evaluator over the scheduler and a cluster in memory: its course and its faults. See also test_eval_cache. */
 
@@ -617,7 +618,36 @@ test_many_shapes_and_windows(unused_arg void **state)
 	world_release(&w);
 }
 
+/* Who has the longest way to go is started first, wherever he waits. */
+static void
+test_longest_way_first(unused_arg void **state)
+{
+	struct world w;
+	struct flow *v[300], *all;
+	char name[16];
 
+	world_init(&w, "cpu=1,mem=4GiB");
+	for (int i = 1; i < 300; i++) {
+		snprintf(name, sizeof name, "e%d", i);
+		v[i] = n_exec_res(&w, name, "cpu=1,mem=1GiB");
+	}
+	v[0] = n_exec_res(&w, "long1", "cpu=1,mem=1GiB");
+	v[0] = n_exec(&w, "long2", 1, 1, v[0]);
+	v[0] = n_exec(&w, "long3", 1, 1, v[0]);
+	all = v[0];
+	memmove(v, v + 1, 299 * sizeof(struct flow *));
+	v[299] = all;
+	all = n_execv(&w, "all", 1, v, 300);
+	assert_int_equal(core_rank(all), 0);
+	world_run(&w, all);
+	assert_ok(w.err);
+	assert_int_equal(core_rank(v[0]), 1);
+	assert_int_equal(core_rank(v[299]), 1);
+	assert_int_equal(core_rank(v[299]->deps[0]->deps[0]), 3);
+	w.fake.log.p[44] = '\0';
+	assert_string_equal(w.fake.log.p, "put e1\nput long1\nput long2\nput long3\nput e2\n");
+	world_release(&w);
+}
 
 int
 main(void)
@@ -644,6 +674,7 @@ main(void)
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_cancel_and_again),
 		cmocka_unit_test(test_many_shapes_and_windows),
+		cmocka_unit_test(test_longest_way_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
