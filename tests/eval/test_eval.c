@@ -624,9 +624,12 @@ test_longest_way_first(unused_arg void **state)
 {
 	struct world w;
 	struct flow *v[300], *all;
+	const char *p;
 	char name[16];
+	unsigned n;
 
 	world_init(&w, "cpu=1,mem=4GiB");
+	w.fake.takes = SECONDS(1);
 	for (int i = 1; i < 300; i++) {
 		snprintf(name, sizeof name, "e%d", i);
 		v[i] = n_exec_res(&w, name, "cpu=1,mem=1GiB");
@@ -644,8 +647,10 @@ test_longest_way_first(unused_arg void **state)
 	assert_int_equal(core_rank(v[0]), 1);
 	assert_int_equal(core_rank(v[299]), 1);
 	assert_int_equal(core_rank(v[299]->deps[0]->deps[0]), 3);
-	w.fake.log.p[44] = '\0';
-	assert_string_equal(w.fake.log.p, "put e1\nput long1\nput long2\nput long3\nput e2\n");
+	/* Between two of them something else may go, while the record of the first is on its way. */
+	for (p = buf_str(&w.fake.log), n = 0; strncmp(p, "put long3", 9) != 0; p = strchr(p, '\n') + 1)
+		n++;
+	assert_in_range(n, 2, 8);
 	world_release(&w);
 }
 
