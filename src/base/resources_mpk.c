@@ -47,7 +47,7 @@ resources_from_mpk(struct resources *r, const msgpack_object *map)
 		char *label;
 		double v;
 
-		if (!mpk_as_double(&kv->val, &v) || !isfinite(v) || v < 0)	/* no amount of anything */
+		if (!mpk_as_double(&kv->val, &v) || !isfinite(v))
 			continue;
 		label = mpk_as_strdup(&kv->key);
 		if (label)
