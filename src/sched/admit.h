@@ -18,8 +18,8 @@
  * that of the scarcest of the resources, for the whole alloc.
  *
  * Within a run: what has the longest way to go, by number of execs, goes first, then what is largest, then what is
- * oldest; durations are not known. That is no strict order: each step of the way is worth as much as four
- * times the alloc's work in waiting time, so that whoever has waited long goes first in the end.
+ * oldest; durations are not known. That is no strict order: each step of the way is worth as much waiting as sixteen
+ * times the alloc takes, so that whoever has waited long goes first in the end.
  *
  * An item that should go first and does not fit is passed by others that do, but not for ever: once twice the alloc has
  * gone by, or another run has got that far ahead, the room for it is reserved, and only what fits beside it goes on.

@@ -385,7 +385,7 @@ test_order_within_a_run(unused_arg void **state)
 	finish(&w);
 }
 
-/* But a step is worth four times the alloc, and no more. */
+/* But a step is worth sixteen times the alloc, and no more. */
 static void
 test_a_short_way_waits_for_so_long(unused_arg void **state)
 {
@@ -393,8 +393,8 @@ test_a_short_way_waits_for_so_long(unused_arg void **state)
 
 	begin(&w, "cpu=1,mem=1GiB", 0);
 	push(&w, 0, "short", "cpu=1");
-	w.rank = 2;
-	for (int i = 0; i < 8; i++) {
+	w.rank = 1;
+	for (int i = 0; i < 16; i++) {
 		push(&w, 0, "long", "cpu=1");
 		assert_next(&w, "long");
 		end(&w, "long");
