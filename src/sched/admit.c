@@ -21,7 +21,7 @@
  */
 
 #define PASS_LIMIT 2.0		/* shares of the alloc that may pass by an item */
-#define RANK_WORTH 4.0		/* shares of the alloc that a step of the way is worth */
+#define RANK_WORTH 16.0		/* shares of the alloc that a step of the way is worth */
 #define RANK_MAX   31		/* so that what waits is passed by 496 times the alloc at most, for its rank alone */
 #define LATELY	   64.0		/* shares of the alloc whose durations are remembered */
 #define TINY	   1e-9
