@@ -57,6 +57,12 @@ struct alloc {
 	struct loop	       *loop;	/* kept */
 	char		       *uri;	/* owned: poolid/allocid */
 	struct resources	resources;	/* what it holds */
+	/*
+	 * Set by a pool elsewhere: at the end of its lease it is gone, so who holds it stops acting on it by then. Until
+	 * when that is, as far as is known: monotonic, counted from when it was asked for; 0: unknown.
+	 */
+	bool			lapses;
+	int64_t			granted_until;
 };
 struct op *alloc_keepalive(struct alloc *, int64_t interval_ns, alloc_keepalive_cb *, void *arg);
 struct op *alloc_inspect_start(struct alloc *, alloc_inspect_cb *, void *arg);

@@ -9,7 +9,9 @@
 
 /*
  * The client's side of a lease. A pool that says the alloc is unknown, or that it has no leases, is
- * believed at once; any other trouble is met with patience, for the lease outlives a few failed calls.
+ * believed at once; any other trouble is met with patience, for the lease outlives a few failed calls. But
+ * not beyond the end of what was granted, where that is the end of the alloc: from there on others may
+ * start what ran there.
  */
 
 #define ASK_FOR SECONDS(120)
@@ -30,6 +32,8 @@ struct keepalive {
 	struct alloc *alloc;	/* kept */
 	struct op    *child;	/* the call, or NULL */
 	struct timer  renew, call_limit;
+	struct timer  lapse;	/* what was granted is over */
+	int64_t	      asked;	/* when */
 	unsigned      failures;	/* in a row */
 	struct err   *err;
 	keepalive_cb *cb;
@@ -69,6 +73,15 @@ sleep_of(int64_t granted)
 }
 
 static void
+keepalive_until(struct keepalive *k, int64_t until)
+{
+	int64_t left = until - loop_now(k->op.loop);
+
+	k->alloc->granted_until = until;
+	timer_set(&k->lapse, left > 0 ? left : 0);
+}
+
+static void
 keepalive_call_cb(int64_t granted, struct err *err, void *arg)
 {
 	struct keepalive *k = arg;
@@ -80,6 +93,8 @@ keepalive_call_cb(int64_t granted, struct err *err, void *arg)
 		return;
 	}
 	k->failures = 0;
+	if (k->alloc->lapses)
+		keepalive_until(k, k->asked + granted);
 	keepalive_sleep(k, sleep_of(granted));
 }
 
@@ -102,6 +117,21 @@ keepalive_limit(void *arg)
 }
 
 static void
+keepalive_lapse(void *arg)
+{
+	struct keepalive *k = arg;
+
+	if (k->state == KEEP_LOST)
+		return;
+	op_cancel(&k->child);
+	timer_clear(&k->call_limit);
+	timer_clear(&k->renew);
+	k->err = err_new(ERR_TIMEOUT, "keepalive", "%s", k->alloc->uri);
+	k->state = KEEP_LOST;
+	op_wake(&k->op);
+}
+
+static void
 keepalive_advance(struct op *op)
 {
 	struct keepalive *k = op_owner(op, struct keepalive, op);
@@ -113,10 +143,12 @@ keepalive_advance(struct op *op)
 	case KEEP_CALL:
 		k->state = KEEP_CALLING;
 		timer_set(&k->call_limit, CALL_LIMIT);
+		k->asked = loop_now(op->loop);
 		k->child = alloc_keepalive(k->alloc, ASK_FOR, keepalive_call_cb, k);
 		return;
 	case KEEP_LOST:
 		k->err = NULL;
+		timer_clear(&k->lapse);
 		op_release(op);
 		cb(err, arg);
 		return;
@@ -134,6 +166,7 @@ keepalive_release(struct op *op)
 	op_cancel(&k->child);
 	timer_clear(&k->renew);
 	timer_clear(&k->call_limit);
+	timer_clear(&k->lapse);
 	err_free(k->err);
 	free(k);
 }
@@ -150,7 +183,10 @@ keepalive_start(struct alloc *alloc, keepalive_cb *cb, void *arg)
 	k->cb = cb;
 	k->arg = arg;
 	timer_init(&k->renew, alloc->loop, "lease_renew", keepalive_renew, k);
+	timer_init(&k->lapse, alloc->loop, "lease_lapse", keepalive_lapse, k);
 	timer_init(&k->call_limit, alloc->loop, "keepalive_limit", keepalive_limit, k);
+	if (alloc->lapses && alloc->granted_until > 0)
+		keepalive_until(k, alloc->granted_until);
 	op_wake(&k->op);
 	return &k->op;
 }

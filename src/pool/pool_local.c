@@ -13,9 +13,9 @@
 #include "pool/alloc_exec.h"
 
 /*
- * Leases in a table. What a reader would get wrong: expiry is lazy. A lapsed lease stays in the table
- * and its tasks run on, until it is revived by a keepalive or collected by an accept that needs its
- * room. Handles only refer to leases; the last reference frees one that has left the table.
+ * Leases in a table. What a reader would get wrong: expiry is lazy, unless pool_local_end_lapsed was called. A lapsed
+ * lease stays in the table and its tasks run on, until it is revived by a keepalive or collected by an accept that needs
+ * its room. Handles only refer to leases; the last reference frees one that has left the table.
  */
 
 #define OFFER_ID "1"	/* there is never more than one offer */
@@ -31,12 +31,14 @@ struct lease {
 	struct executor	  *executor;	/* owned */
 	int64_t		   created, kept;	/* wall clock */
 	int64_t		   expires;		/* monotonic: a clock that is set does not shorten a lease */
+	struct timer	   lapse;		/* set where lapsed leases end */
 };
 struct pool_local {
 	struct pool	 pool;
 	struct executor *executor;	/* kept */
 	struct resources total;
 	TAILQ_HEAD(, lease) leases;
+	bool		 end_lapsed;
 	void (*room)(void *);
 	void		*room_arg;
 };
@@ -88,8 +90,16 @@ lease_end(struct lease *l)
 	log_debug("pool local: alloc %s ends", l->id);
 	TAILQ_REMOVE(&p->leases, l, entry);
 	l->pool = NULL;
+	timer_clear(&l->lapse);
 	alloc_exec_shut(l->executor);
 	lease_unref(l);
+}
+
+/* It is there, and has not lapsed where that is the end of it. */
+static bool
+lease_holds(const struct lease *l)
+{
+	return l->pool && !(l->pool->end_lapsed && lease_lapsed(l, loop_now(l->pool->pool.loop)));
 }
 
 static struct lease *
@@ -98,9 +108,34 @@ lease_find(struct pool_local *p, const char *id)
 	struct lease *l;
 
 	TAILQ_FOREACH(l, &p->leases, entry)
-		if (strcmp(l->id, id) == 0)
+		if (strcmp(l->id, id) == 0 && lease_holds(l))
 			return l;
 	return NULL;
+}
+
+static void
+tell_room(struct pool_local *p)
+{
+	if (p->room)
+		p->room(p->room_arg);
+}
+
+static void
+lease_lapse_cb(void *arg)
+{
+	struct lease *l = arg;
+	struct pool_local *p = l->pool;
+
+	lease_end(l);
+	tell_room(p);
+}
+
+static void
+lease_extend(struct lease *l, int64_t ns)
+{
+	l->expires = loop_now(l->pool->pool.loop) + ns;
+	if (l->pool->end_lapsed)
+		timer_set(&l->lapse, ns);
 }
 
 static struct lease *
@@ -115,17 +150,11 @@ lease_add(struct pool_local *p, char *id, const struct resources *resources, con
 	alloc_meta_copy(&l->meta, meta);
 	l->executor = alloc_exec_new(p->executor);
 	l->created = l->kept = loop_wall(p->pool.loop);
-	l->expires = loop_now(p->pool.loop) + LEASE_FIRST;
+	timer_init(&l->lapse, p->pool.loop, "lease_lapse", lease_lapse_cb, l);
+	lease_extend(l, LEASE_FIRST);
 	TAILQ_INSERT_TAIL(&p->leases, l, entry);
 	log_debug("pool local: alloc %s begins", l->id);
 	return l;
-}
-
-static void
-tell_room(struct pool_local *p)
-{
-	if (p->room)
-		p->room(p->room_arg);
 }
 
 /* ---- allocs ---- */
@@ -160,9 +189,9 @@ keepalive_run(void *data)
 	struct pool_local *p = c.lease->pool;
 	struct err *err = NULL;
 
-	if (p) {
+	if (lease_holds(c.lease)) {
 		c.lease->kept = loop_wall(p->pool.loop);
-		c.lease->expires = loop_now(p->pool.loop) + c.interval;
+		lease_extend(c.lease, c.interval);
 		if (c.interval == 0)
 			tell_room(p);
 	} else {
@@ -204,7 +233,7 @@ inspect_run(void *data)
 	struct lease *l = c.lease;
 	struct err *err = NULL;
 
-	if (l->pool) {
+	if (lease_holds(l)) {
 		i.id = xasprintf("%s/%s", POOL_LOCAL_ID, l->id);
 		resources_copy(&i.resources, &l->resources);
 		alloc_meta_copy(&i.meta, &l->meta);
@@ -502,6 +531,7 @@ local_free(struct pool *pool)
 	while ((l = TAILQ_FIRST(&p->leases))) {
 		TAILQ_REMOVE(&p->leases, l, entry);
 		l->pool = NULL;
+		timer_clear(&l->lapse);
 		lease_unref(l);
 	}
 	resources_release(&p->total);
@@ -562,6 +592,18 @@ pool_local_on_room(struct pool *pool, void (*room)(void *), void *arg)
 
 	p->room = room;
 	p->room_arg = arg;
+}
+
+void
+pool_local_end_lapsed(struct pool *pool)
+{
+	struct pool_local *p = local_of(pool);
+	int64_t now = loop_now(pool->loop);
+	struct lease *l;
+
+	p->end_lapsed = true;
+	TAILQ_FOREACH(l, &p->leases, entry)
+		timer_set(&l->lapse, l->expires > now ? l->expires - now : 0);
 }
 
 int64_t

@@ -21,6 +21,11 @@ must_check struct err *pool_local_restore(struct pool *, const struct alloc_insp
 
 /* For who waits for room: called when an alloc was freed or let lapse. One at a time; NULL: nobody. */
 void pool_local_on_room(struct pool *, void (*room)(void *arg), void *arg);
+/*
+ * From now on a lease ends at its deadline, with its tasks, and is not revived: for a pool that is served to others, who
+ * must be able to rely on it that what they have lost, or left, does not go on beside what they start elsewhere.
+ */
+void pool_local_end_lapsed(struct pool *);
 int64_t pool_local_next_expiry(struct pool *);	/* monotonic ns of the next lease to lapse; 0: none */
 void pool_local_available(struct pool *, struct resources *out); /* what an offer would show; out is released first */
 const struct resources *pool_local_total(struct pool *);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "sim/agent.h"
 #include "sim/command.h"
 #include "sim/disk.h"
 #include "sim/naive.h"
@@ -27,15 +28,15 @@ ctl_named(struct play *p, const char *name)
 }
 
 static struct host *
-host_named(struct play *p, const struct words *w, size_t at)
+host_named_by(struct play *p, const struct words *w, size_t at)
 {
 	struct host *h;
 
 	if (w->n <= at)
 		return play_host(p);
-	h = host_find(p->world, (unsigned)atoi(w->v[w->n - 1]));
+	h = host_find(p->world, (unsigned)atoi(w->v[at]));
 	if (!h)
-		play_bad(p, "there is no host %s", w->v[w->n - 1]);
+		play_bad(p, "there is no host %s", w->v[at]);
 	return h;
 }
 
@@ -56,9 +57,26 @@ kill_everything(struct play *p)
 		ctl_kill(c);
 	TAILQ_FOREACH(c, &p->world->ctls, link)
 		sim_journal_kill(c->journal);
-	TAILQ_FOREACH(h, &p->world->hosts, link)
+	TAILQ_FOREACH(h, &p->world->hosts, link) {
+		agent_kill(h, AGENT_BACK);
 		host_kill_keeper(h);
+	}
 	db_kill_writer(p->world->db);
+}
+
+/* Of every repository: what becomes of its objects. */
+static unsigned
+each_objects(struct play *p, unsigned (*fn)(struct world *, struct sim_objects *, unsigned), unsigned percent)
+{
+	unsigned n = fn(p->world, p->world->objects, percent);
+	struct host *h;
+
+	p->objects_lost = true;
+	TAILQ_FOREACH(h, &p->world->hosts, link)
+		if (h->objects != p->world->objects)
+			n += fn(p->world, h->objects, percent);
+	watch_objects_lost(p->world->watch);
+	return n;
 }
 
 /* All processes at once, and what lies on disks only as far as it was synced. */
@@ -76,10 +94,14 @@ cut_power(struct play *p)
 		ctl_kill(c);
 	TAILQ_FOREACH(c, &w->ctls, link)
 		sim_journal_cut(c->journal);
-	TAILQ_FOREACH(h, &w->hosts, link)
+	TAILQ_FOREACH(h, &w->hosts, link) {
+		agent_kill(h, AGENT_BACK);
 		host_cut(h, cut);
+		if (h->objects != w->objects)
+			objects_cut(w, h->objects, cut);
+	}
 	db_cut(w->db);
-	objects_cut(w, cut);
+	objects_cut(w, w->objects, cut);
 	watch_objects_lost(w->watch);
 	world_sync(w);
 }
@@ -98,6 +120,16 @@ kill_journal(struct play *p, const char *name)
 	sim_journal_kill(c->journal);
 }
 
+/* kill worker N [on HOST] */
+static void
+kill_worker(struct play *p, const struct words *w)
+{
+	struct host *h = w->n == 5 && strcmp(w->v[3], "on") == 0 ? host_named_by(p, w, 4) : play_host(p);
+
+	if (h)
+		host_kill_worker(h, w->n > 2 ? strtoull(w->v[2], NULL, 10) : 0);
+}
+
 static void
 do_kill(struct play *p, const struct words *w)
 {
@@ -112,11 +144,13 @@ do_kill(struct play *p, const struct words *w)
 			play_bad(p, "cut power");
 	} else if (strcmp(w->v[1], "everything") == 0) {
 		kill_everything(p);
+	} else if (action_kill_host(p, w)) {
+		return;
 	} else if (strcmp(w->v[1], "keeper") == 0) {
-		if ((h = host_named(p, w, 2)) != NULL)
+		if ((h = host_named_by(p, w, 2)) != NULL)
 			host_kill_keeper(h);
 	} else if (strcmp(w->v[1], "worker") == 0) {
-		host_kill_worker(play_host(p), w->n > 2 ? strtoull(w->v[2], NULL, 10) : 0);
+		kill_worker(p, w);
 	} else if (strcmp(w->v[1], "writer") == 0) {
 		db_kill_writer(p->world->db);
 	} else if (strcmp(w->v[1], "journal") == 0 && w->n == 4) {
@@ -124,6 +158,16 @@ do_kill(struct play *p, const struct words *w)
 	} else if ((c = ctl_named(p, w->v[1])) != NULL) {
 		ctl_kill(c);
 	}
+}
+
+static void
+fill_all(struct play *p, bool full)
+{
+	struct host *h;
+
+	(void)play_host(p);
+	TAILQ_FOREACH(h, &p->world->hosts, link)
+		host_fill(h, full);
 }
 
 /* fill disk|cache|journal of RUN [for DURATION], and free */
@@ -144,7 +188,7 @@ do_fill(struct play *p, struct words *w)
 	}
 	world_say(p->world, "%s: %s", w->v[1] ? w->v[1] : "?", full ? "full" : "room again");
 	if (w->n == 2 && strcmp(w->v[1], "disk") == 0)
-		host_fill(play_host(p), full);
+		fill_all(p, full);
 	else if (w->n == 2 && strcmp(w->v[1], "cache") == 0)
 		db_refuse(p->world->db, full);
 	else if (w->n == 4 && strcmp(w->v[1], "journal") == 0) {
@@ -157,7 +201,9 @@ do_fill(struct play *p, struct words *w)
 static void
 do_clock(struct play *p, const struct words *w)
 {
-	const char *s = w->n == 2 ? w->v[1] : "";
+	const char *s = w->n == 2 || w->n == 4 ? w->v[1] : "";
+	struct host *h = w->n == 4 && strcmp(w->v[2], "on") == 0 ? host_named_by(p, w, 3) : NULL;
+	struct sim_clock *clock = h ? &h->clock : &p->world->clock;
 	int64_t ns;
 
 	if ((*s != '+' && *s != '-') || !duration_parse(s + 1, &ns)) {
@@ -165,16 +211,23 @@ do_clock(struct play *p, const struct words *w)
 		return;
 	}
 	world_say(p->world, "the clock is set: %s", s);
-	p->world->clock.wall += *s == '+' ? ns : -ns;
+	clock->wall += *s == '+' ? ns : -ns;
+	if (!h)		/* all of them */
+		TAILQ_FOREACH(h, &p->world->hosts, link)
+			h->clock.wall += *s == '+' ? ns : -ns;
 }
 
 static void
 do_stall(struct play *p, const struct words *w)
 {
+	bool agent = w->n == 4 && strcmp(w->v[1], "agent") == 0;
 	struct ctl *c = w->n == 3 ? ctl_named(p, w->v[1]) : NULL;
+	struct host *h = agent ? host_named_by(p, w, 2) : NULL;
 	int64_t ns;
 
-	if (w->n != 3 || !duration_parse(w->v[2], &ns))
+	if (h && duration_parse(w->v[3], &ns))
+		agent_stall(h, ns);
+	else if (w->n != 3 || !duration_parse(w->v[2], &ns))
 		play_bad(p, "stall WHO DURATION");
 	else if (c)
 		ctl_stall(c, ns);
@@ -314,6 +367,8 @@ action_do(struct play *p, struct words *w)
 
 	if (w->n == 0) {
 		play_bad(p, "do what?");
+	} else if (action_net(p, w)) {
+		return;
 	} else if (action_is_kill(w)) {
 		do_kill(p, w);
 	} else if (strcmp(w->v[0], "fill") == 0 || strcmp(w->v[0], "free") == 0) {
@@ -326,13 +381,9 @@ action_do(struct play *p, struct words *w)
 		if (r)
 			ctl_interrupt(&r->run, "SIGINT");
 	} else if (strcmp(w->v[0], "lose") == 0 && w->n == 3 && strcmp(w->v[1], "objects") == 0) {
-		p->objects_lost = true;
-		world_say(p->world, "%u objects vanish", objects_lose(p->world, (unsigned)atoi(w->v[2])));
-		watch_objects_lost(p->world->watch);
+		world_say(p->world, "%u objects vanish", each_objects(p, objects_lose, (unsigned)atoi(w->v[2])));
 	} else if (strcmp(w->v[0], "damage") == 0 && w->n == 3 && strcmp(w->v[1], "objects") == 0) {
-		p->objects_lost = true;
-		world_say(p->world, "%u objects are damaged", objects_damage(p->world, (unsigned)atoi(w->v[2])));
-		watch_objects_lost(p->world->watch);
+		world_say(p->world, "%u objects are damaged", each_objects(p, objects_damage, (unsigned)atoi(w->v[2])));
 	} else if (play_is_span(w)) {
 		play_span(p, w);
 	} else if (strcmp(w->v[0], "lose") == 0 && w->n == 4 && play_run_declared(p, w->v[3])) {

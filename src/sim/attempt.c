@@ -115,7 +115,7 @@ attempt_run(struct attempt *a)
 		takes /= 2;
 	a->state = ATTEMPT_RUNNING;
 	a->admitted = true;
-	a->result.usage.started = loop_wall(h->world->loop);
+	a->result.usage.started = host_wall(h);
 	resources_copy(&a->result.usage.admitted, &a->request.config.resources);
 	timer_init(&a->next, h->world->loop, "command", attempt_over_cb, a);
 	timer_set(&a->next, takes);
@@ -151,7 +151,7 @@ attempt_finish(struct attempt *a, enum attempt_state state, struct err *err)
 		fileset_unref(a->result.fileset);
 		a->result.fileset = NULL;
 	}
-	a->result.usage.ended = a->result.usage.ended ? a->result.usage.ended : loop_wall(h->world->loop);
+	a->result.usage.ended = a->result.usage.ended ? a->result.usage.ended : host_wall(h);
 	a->manifest = true;
 	world_writes(h->world, &a->on_disk);
 	world_step(h->world, STEP_MANIFEST, &a->claim.run, 0);
@@ -183,7 +183,7 @@ attempt_collected_cb(void *arg)
 		attempt_finish(a, ATTEMPT_LOST, err_errno(ENOSPC, "write", "outputs"));
 		return;
 	}
-	objects_add_all(h->world->objects, a->result.fileset);
+	objects_add_all(h->objects, a->result.fileset);
 	world_step(h->world, STEP_COLLECTED, &a->claim.run, 0);
 	if (a->live)
 		attempt_finish(a, ATTEMPT_OK, NULL);
@@ -228,7 +228,7 @@ attempt_over_cb(void *arg)
 
 	command_parse(a->request.config.cmd, &c);
 	a->admitted = false;
-	a->result.usage.ended = loop_wall(h->world->loop);
+	a->result.usage.ended = host_wall(h);
 	a->result.usage.wall_ns = a->result.usage.ended - a->result.usage.started;
 	if (a->result.usage.wall_ns < 0)
 		a->result.usage.wall_ns = 0;
@@ -264,14 +264,14 @@ stage_inputs(struct attempt *a)
 	for (size_t i = 0; i < c->ninputs; i++) {
 		const struct exec_input *in = &c->inputs[i];
 
-		if (in->dir || objects_has(w->objects, &in->file.id))
+		if (in->dir || objects_has(a->host->objects, &in->file.id))
 			continue;
 		if (in->origin && (!files_read(w->files, in->origin, &f) || !digest_equal(&f.id, &in->file.id))) {
 			fileset_builder_free(gone);
 			return err_msg(ERR_TEMPORARY, "input changed meanwhile: %s", in->origin);
 		}
 		if (in->origin) {
-			objects_add(w->objects, &f);
+			objects_add(a->host->objects, &f);
 			continue;
 		}
 		gone = gone ? gone : fileset_builder_new();
@@ -352,7 +352,7 @@ attempt_new(struct host *h, struct request *request)
 	a->live = true;
 	a->result = (struct exec_result){ .attempt = a->number, .status = -1, .isolated = true, .owner = a->claim.run,
 		.host = xstrdup(h->name) };
-	a->result.usage.queued = loop_wall(h->world->loop);
+	a->result.usage.queued = host_wall(h);
 	TAILQ_INIT(&a->subs);
 	timer_init(&a->next, h->world->loop, "stage", attempt_staged_cb, a);
 	timer_init(&a->orphan, h->world->loop, "retain", attempt_orphan_cb, a);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sim/client.h"
+#include "sim/host_priv.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -336,7 +336,7 @@ intern_run(struct keeper_client *c, uint64_t id, struct request *r)
 	*res = (struct exec_result){ .state = ATTEMPT_OK, .status = -1, .owner = r->config.claim.run };
 	a->report.key = r->config.key;
 	a->report.has_result = true;
-	res->usage.queued = res->usage.started = res->usage.ended = loop_wall(w->loop);
+	res->usage.queued = res->usage.started = res->usage.ended = host_wall(c->host);
 	if (r->config.dir)
 		res->fileset = files_dir(w->files, path);
 	else if (files_read(w->files, path, &f))
@@ -345,7 +345,7 @@ intern_run(struct keeper_client *c, uint64_t id, struct request *r)
 		res->state = ATTEMPT_FAILED;
 		res->err = err_new(ERR_NOT_EXIST, "open", "%s", path);
 	} else if (r->config.install) {
-		objects_add_all(w->objects, res->fileset);
+		objects_add_all(c->host->objects, res->fileset);
 	}
 	a->report.state = res->state;
 	world_step(w, STEP_INTERNED, &r->config.claim.run, 0);
@@ -493,7 +493,7 @@ keeper_call_put(struct keeper_client *c, const struct exec_config *config, keepe
 	resources_copy(&call->resources, &config->resources);
 	request_encode(config, &from, &call->request);
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
-	if (!client_gone(c))
+	if (!client_gone(c) && c->ctl)
 		client_watch(c, config);
 	client_connect(c);
 	order_send(c, call->intern ? ORDER_INTERN : ORDER_PUT, call->id, &call->request);

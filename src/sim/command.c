@@ -7,6 +7,7 @@
 
 #include "base/resources.h"
 #include "base/xalloc.h"
+#include "sim/world.h"
 
 /* Simulated commands: a pure function of the text and of what the inputs hold. */
 
@@ -28,6 +29,17 @@ duration_parse(const char *s, int64_t *ns)
 		}
 	}
 	return false;
+}
+
+bool
+range_parse(const char *s, struct range *out)
+{
+	const char *dots = strstr(s, "..");
+	char *lo = dots ? xstrndup(s, (size_t)(dots - s)) : NULL;
+	bool ok = dots && duration_parse(lo, &out->lo) && duration_parse(dots + 2, &out->hi) && out->hi >= out->lo;
+
+	free(lo);
+	return ok;
 }
 
 static const char *

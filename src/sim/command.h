@@ -28,6 +28,8 @@ struct command {
 void command_parse(const char *cmd, struct command *);
 /* Duration: `5s`, `2m`, `100ms`, `1h`. False: it is none. */
 bool duration_parse(const char *, int64_t *ns);
+struct range;
+bool range_parse(const char *, struct range *);	/* `1ms..5s` */
 
 struct command_input {		/* of each hole, in order */
 	bool		     output;

@@ -9,8 +9,10 @@
 #include "cluster/cluster_local.h"
 #include "executor/executor_local.h"
 #include "pool/pool_local.h"
+#include "sim/agent.h"
 #include "sim/disk.h"
 #include "sim/host.h"
+#include "sim/remote.h"
 #include "sim/store.h"
 #include "sim/watch.h"
 
@@ -87,11 +89,15 @@ ctl_new(struct world *w, struct host *h)
 	snprintf(c->id, sizeof c->id, "%012x%08x", ctl->proc.number, ctl->proc.number);
 	copy_root(c, &w->root);
 	ctl->journal = sim_journal_new(ctl, c->id, &c->journal);
-	c->keeper = host_connect(h, &ctl->proc, ctl);
-	c->repo = sim_repo_new(ctl);
-	c->executor = executor_local_new(c->keeper, c->repo);
-	c->pool = pool_local_new(ctl->proc.loop, c->executor, &h->total);
-	c->cluster = cluster_local_new(ctl->proc.loop, c->pool);
+	c->repo = sim_repo_new(&ctl->proc, w->objects);
+	if (w->cluster) {
+		c->cluster = sim_cluster_new(ctl, h->objects == w->objects ? c->repo : NULL);
+	} else {
+		c->keeper = host_connect(h, &ctl->proc, ctl);
+		c->executor = executor_local_new(c->keeper, c->repo);
+		c->pool = pool_local_new(ctl->proc.loop, c->executor, &h->total);
+		c->cluster = cluster_local_new(ctl->proc.loop, c->pool);
+	}
 	c->assoc = sim_assoc_new(ctl);
 	c->sched = sched_new(ctl->proc.loop, c->cluster);
 	TAILQ_INSERT_TAIL(&w->ctls, ctl, link);
@@ -267,10 +273,17 @@ ctl_lose_alloc(struct sim_run *run)
 	const struct run_state *s = watch_run_state(run->watch);
 	const char *id = s && s->AllocID ? strchr(s->AllocID, '/') : NULL;
 	struct ctl *ctl = run->ctl;
+	struct host *h;
 
 	if (!ctl || ctl->proc.dead || ctl->losing || !id)
 		return;
 	world_say(ctl->proc.world, "%s loses its alloc", run->name);
+	if (!ctl->c.pool) {
+		h = host_named(ctl->proc.world, s->AllocID);
+		if (h)
+			agent_end_alloc(h, id + 1);
+		return;
+	}
 	ctl->losing = pool_alloc(ctl->c.pool, id + 1, lose_cb, ctl);
 }
 
@@ -279,13 +292,13 @@ void
 ctl_check_busy(struct ctl *ctl)
 {
 	struct resources used = RESOURCES_INIT, most = RESOURCES_INIT;
-	const struct resources *total = pool_local_total(ctl->c.pool);
+	const struct resources *total = ctl->c.pool ? pool_local_total(ctl->c.pool) : NULL;
 	struct sched_stats st;
 	struct job *j;
 	size_t n;
 
 	sched_stats(ctl->c.sched, &st);
-	if (st.queued == 0 || ctl->proc.stalled > loop_now(ctl->proc.world->loop))
+	if (!total || st.queued == 0 || ctl->proc.stalled > loop_now(ctl->proc.world->loop))
 		return;
 	n = host_client_load(ctl->c.keeper, &used);
 	TAILQ_FOREACH(j, &ctl->jobs, link)
@@ -352,7 +365,10 @@ close_all(struct ctl *ctl)
 	struct controller *c = &ctl->c;
 
 	release_jobs(ctl);
-	host_controller_gone(c->keeper);
+	if (c->keeper)
+		host_controller_gone(c->keeper);
+	else
+		sim_cluster_gone(c->cluster);
 	sim_assoc_gone(c->assoc);
 	sim_journal_orphan(ctl->journal);
 	if (!ctl->leaving)	/* one that leaves by itself must have nothing left to do */
@@ -361,7 +377,8 @@ close_all(struct ctl *ctl)
 	assoc_free(c->assoc);
 	cluster_free(c->cluster);
 	pool_free(c->pool);
-	executor_free(c->executor);
+	if (c->executor)
+		executor_free(c->executor);
 	repo_free(c->repo);
 	keeper_client_free(c->keeper);
 	journal_close(c->journal);

@@ -13,6 +13,7 @@ struct object {
 	struct file    file;
 	struct unsynced on_disk;
 	enum { O_WHOLE, O_FLIPPED, O_SHORT } bytes;
+	struct buf     data;	/* mostly none */
 	UT_hash_handle hh;
 };
 struct sim_objects {
@@ -29,15 +30,21 @@ objects_new(struct world *w)
 	return o;
 }
 
+static void
+object_free(struct sim_objects *o, struct object *x)
+{
+	HASH_DEL(o->all, x);
+	buf_release(&x->data);
+	free(x);
+}
+
 void
 objects_free(struct sim_objects *o)
 {
 	struct object *x, *tmp;
 
-	HASH_ITER(hh, o->all, x, tmp) {
-		HASH_DEL(o->all, x);
-		free(x);
-	}
+	HASH_ITER(hh, o->all, x, tmp)
+		object_free(o, x);
 	free(o);
 }
 
@@ -101,36 +108,46 @@ objects_stat(const struct sim_objects *o, const struct digest *d, struct file *o
 	return NULL;
 }
 
-static void
-object_drop(struct sim_objects *o, struct object *x)
+void
+objects_set_bytes(struct sim_objects *o, const struct digest *d, const void *p, size_t n)
 {
-	HASH_DEL(o->all, x);
-	free(x);
+	struct object *x = object_find(o, d);
+
+	if (x && x->data.len == 0)
+		buf_add(&x->data, p, n);
+}
+
+void
+objects_get_bytes(const struct sim_objects *o, const struct digest *d, struct buf *out)
+{
+	const struct object *x = object_find(o, d);
+
+	if (x)
+		buf_add(out, x->data.p, x->data.len);
 }
 
 unsigned
-objects_lose(struct world *w, unsigned percent)
+objects_lose(struct world *w, struct sim_objects *o, unsigned percent)
 {
-	struct sim_objects *o = w->objects;
 	struct object *x, *tmp;
 	unsigned n = 0, i = 0;
 
 	HASH_ITER(hh, o->all, x, tmp) {
 		if (world_dice(w, "object", w->turns, i++) % 100 >= percent)
 			continue;
-		object_drop(o, x);
+		object_free(o, x);
 		n++;
 	}
 	return n;
 }
 
 unsigned
-objects_damage(struct world *w, unsigned percent)
+objects_damage(struct world *w, struct sim_objects *o, unsigned percent)
 {
 	struct object *x;
 	unsigned n = 0, i = 0;
 
-	for (x = w->objects->all; x; x = x->hh.next) {
+	for (x = o->all; x; x = x->hh.next) {
 		uint64_t dice = world_dice(w, "damage", w->turns, i++);
 
 		if (dice % 100 >= percent)
@@ -143,16 +160,15 @@ objects_damage(struct world *w, unsigned percent)
 
 /* A name that has made it to the disk may have done so before its bytes. */
 void
-objects_cut(struct world *w, uint64_t cut)
+objects_cut(struct world *w, struct sim_objects *o, uint64_t cut)
 {
-	struct sim_objects *o = w->objects;
 	struct object *x, *tmp;
 
 	HASH_ITER(hh, o->all, x, tmp) {
 		if (world_synced(w, &x->on_disk))
 			continue;
 		if (x->on_disk.order > cut)
-			object_drop(o, x);
+			object_free(o, x);
 		else if (world_chance(w, 0.3, "bytes", w->turns, x->on_disk.order) && x->file.size > 1)
 			x->bytes = O_SHORT;
 	}

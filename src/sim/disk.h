@@ -20,9 +20,12 @@ bool objects_has(const struct sim_objects *, const struct digest *);	/* and it i
 /* As a look at the file says: with another size if it is cut short. Other damage is ERR_INTEGRITY. */
 must_check struct err *objects_stat(const struct sim_objects *, const struct digest *, struct file *);
 /* Some of them vanish, or are damaged, as the world's dice say: so many of a hundred. Returns how many. */
-unsigned objects_lose(struct world *, unsigned percent);
-unsigned objects_damage(struct world *, unsigned percent);
-void objects_cut(struct world *, uint64_t cut);	/* see world_cut */
+unsigned objects_lose(struct world *, struct sim_objects *, unsigned percent);
+unsigned objects_damage(struct world *, struct sim_objects *, unsigned percent);
+void objects_cut(struct world *, struct sim_objects *, uint64_t cut);	/* see world_cut */
+/* What they hold, where somebody will read it: small ones. Copies; appends. */
+void objects_set_bytes(struct sim_objects *, const struct digest *, const void *, size_t);
+void objects_get_bytes(const struct sim_objects *, const struct digest *, struct buf *out);
 bool objects_has_all(const struct sim_objects *, const struct fileset *);	/* every file of it */
 
 /* Local files, by absolute path. */

@@ -47,7 +47,7 @@ check_success(struct play *p, struct play_run *r, const struct run_state *s)
 	else if (!s->Result || strcmp(s->Result, naive_result(r->naive)) != 0)
 		play_fail(p, "%s: the result is %s, and not %s", r->run.name, s->Result ? s->Result : "(none)",
 		    naive_result(r->naive));
-	else if (!p->objects_lost && !naive_result_there(r->naive))
+	else if (!p->objects_lost && !naive_result_there(r->naive, watch_run_objects(p->world->watch, s)))
 		play_fail(p, "%s: a file of the result is not in the repository", r->run.name);
 	else if ((missing = naive_unexplained(r->naive, r->run.watch)) != NULL)
 		play_fail(p, "%s: no record says where the result of %s comes from", r->run.name, missing);

@@ -9,6 +9,7 @@
 
 #include "base/xalloc.h"
 #include "sim/host_priv.h"
+#include "sim/rpc.h"
 #include "sim/ctl.h"
 #include "sim/disk.h"
 #include "sim/watch.h"
@@ -40,6 +41,9 @@ host_new(struct world *w, const struct resources *total, unsigned slots)
 	TAILQ_INIT(&h->waiting);
 	TAILQ_INIT(&h->attempts);
 	TAILQ_INIT(&h->clients);
+	TAILQ_INIT(&h->sessions);
+	h->objects = w->objects;
+	world_clock_init(w, &h->clock);
 	TAILQ_INSERT_TAIL(&w->hosts, h, link);
 	return h;
 }
@@ -53,6 +57,26 @@ host_find(struct world *w, unsigned number)
 		if (h->number == number)
 			return h;
 	return NULL;
+}
+
+struct host *
+host_named(struct world *w, const char *uri)
+{
+	struct host *h;
+
+	TAILQ_FOREACH(h, &w->hosts, link) {
+		size_t n = strlen(h->name);
+
+		if (strncmp(uri, h->name, n) == 0 && (uri[n] == '/' || uri[n] == '\0'))
+			return h;
+	}
+	return NULL;
+}
+
+int64_t
+host_wall(const struct host *h)
+{
+	return h->clock.clock.wall((struct clock *)(uintptr_t)&h->clock.clock);
 }
 
 struct key_attempts *
@@ -90,7 +114,7 @@ rank_of(const struct attempt *a, const struct exec_claim *c)
 		return 0;
 	if (a->result.state == ATTEMPT_FAILED)
 		return own && a->claim.try_ == c->try_ && a->claim.retry == c->retry ? 4 : 0;
-	if (!objects_has_all(a->host->world->objects, a->result.fileset))
+	if (!objects_has_all(a->host->objects, a->result.fileset))
 		return 0;
 	return own ? 6 : c->join ? 3 : 0;
 }
@@ -362,6 +386,18 @@ host_kill_worker(struct host *h, uint64_t nth)
 }
 
 void
+host_end_orphans(struct host *h)
+{
+	struct attempt *a, *next;
+
+	for (a = TAILQ_FIRST(&h->attempts); a; a = next) {
+		next = TAILQ_NEXT(a, link);
+		if (a->live && TAILQ_EMPTY(&a->subs))
+			attempt_kill(a, END_RETAIN);
+	}
+}
+
+void
 host_fill(struct host *h, bool full)
 {
 	h->full = full;
@@ -403,6 +439,9 @@ host_free(struct host *h)
 		free(e);
 	}
 	host_free_clients(h);
+	sessions_free(h);
+	if (h->objects != h->world->objects)
+		objects_free(h->objects);
 	TAILQ_REMOVE(&h->world->hosts, h, link);
 	resources_release(&h->total);
 	free(h->name);

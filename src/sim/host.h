@@ -20,6 +20,16 @@ struct host {
 	char	*name;
 	struct resources total;
 	unsigned slots;
+	struct sim_clock clock;		/* its wall clock may be set alone */
+	struct sim_objects *objects;	/* of its repository: the world's, or its own */
+	/* the agent that serves it to controllers elsewhere, if it is of a cluster */
+	bool	 served, gone;		/* gone: the machine is down */
+	struct agent *agent;		/* NULL: down */
+	unsigned nagents;
+	int64_t	 lease;			/* the longest that it grants */
+	unsigned lies;			/* enum lie */
+	struct timer restart;
+	TAILQ_HEAD(, session) sessions;
 	/* the keeper */
 	bool	 up;			/* started on demand */
 	bool	 full;			/* its disk */
@@ -36,6 +46,7 @@ struct host {
 struct host *host_new(struct world *, const struct resources *total, unsigned slots);
 void host_free(struct host *);
 struct host *host_find(struct world *, unsigned number);	/* NULL: there is none */
+struct host *host_named(struct world *, const char *uri);	/* of an alloc's; NULL: none */
 
 /* The processes of a host that can die. */
 void host_kill_keeper(struct host *);
@@ -43,6 +54,8 @@ void host_kill_keeper(struct host *);
 bool host_kill_worker(struct host *, uint64_t nth);
 void host_fill(struct host *, bool full);
 void host_cut(struct host *, uint64_t cut);	/* the power of its keeper is cut: see world_cut */
+/* Attempts that nobody waits for end: an agent that starts has no use for those of another one. */
+void host_end_orphans(struct host *);
 unsigned host_nlive(const struct host *);
 
 /* A controller's client. NULL root and options: see keeper_client_new, which is not for simulations. */

@@ -15,6 +15,7 @@ struct key_attempts {
 	UT_hash_handle	hh;
 };
 struct key_attempts *host_key(struct host *, const struct digest *key, bool make);
+int64_t host_wall(const struct host *);
 void host_pump(struct host *);			/* slots that are free take what waits */
 void ledger_pump(struct host *);		/* and the ledger admits */
 

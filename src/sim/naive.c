@@ -361,9 +361,9 @@ there_cb(unused_arg const char *path, const struct file *f, void *arg)
 }
 
 bool
-naive_result_there(const struct naive *n)
+naive_result_there(const struct naive *n, const struct sim_objects *objects)
 {
-	struct there t = { n->world->objects, true };
+	struct there t = { objects, true };
 
 	if (n->value)
 		value_each_file(n->value, there_cb, &t);

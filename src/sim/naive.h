@@ -15,7 +15,7 @@ void naive_free(struct naive *);
 bool naive_failed(const struct naive *);
 const char *naive_result(const struct naive *);		/* as State.Result; NULL if it failed */
 size_t naive_nexecs(const struct naive *);		/* distinct ones */
-bool naive_result_there(const struct naive *);		/* every file of it is in the repository */
+bool naive_result_there(const struct naive *, const struct sim_objects *);	/* every file of it is */
 /* No exec asks for more than this of cores or of memory, also when it is tried again with more. */
 void naive_most(const struct naive *, struct resources *);
 /* The first exec that the result stands on and that no record of the run explains; NULL: there is none. Borrowed. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "sim/agent.h"
 #include "sim/command.h"
 #include "sim/disk.h"
 #include "sim/naive.h"
@@ -187,6 +188,59 @@ line_host(struct play *p, const struct words *w)
 	buf_release(&text);
 }
 
+static void
+add_agent(struct play *p, const struct resources *total, unsigned slots, int64_t lease, bool own)
+{
+	struct host *h = host_new(p->world, total, slots);
+
+	p->world->cluster = h->served = true;
+	h->lease = lease;
+	if (own)
+		h->objects = objects_new(p->world);
+	agent_new(h);
+}
+
+/*
+ * cluster N agents cpu=4 mem=8G [disk=1T] [slots=8] [lease=2m] [repo=shared|own]
+ * Another such line adds other agents.
+ */
+static void
+line_cluster(struct play *p, const struct words *w)
+{
+	struct resources total = RESOURCES_INIT;
+	struct buf text = BUF_INIT;
+	unsigned slots = 8, n = w->n > 3 ? (unsigned)atoi(w->v[1]) : 0, there = 0;
+	int64_t lease = LEASE_LONGEST;
+	bool own = false, bad = n == 0 || strncmp(w->v[2], "agent", 5) != 0;
+	const char *value;
+	struct host *h;
+	struct err *err;
+
+	for (size_t i = 3; i < w->n; i++) {
+		if (setting(w->v[i], "slots", &value))
+			slots = (unsigned)atoi(value);
+		else if (setting(w->v[i], "lease", &value))
+			bad = bad || !duration_parse(value, &lease);
+		else if (setting(w->v[i], "repo", &value))
+			own = strcmp(value, "own") == 0;
+		else
+			buf_addf(&text, "%s%s", text.len ? "," : "", w->v[i]);
+	}
+	TAILQ_FOREACH(h, &p->world->hosts, link)
+		there += 1 + (h->served ? 0 : NET_NODES);
+	err = resources_parse(&total, buf_str(&text));
+	if (err || bad || slots == 0 || there + n >= NET_NODES || lease < SECONDS(1))
+		play_bad(p, "cluster N agents cpu=N mem=SIZE [disk=SIZE] [slots=N] [lease=DURATION] [repo=shared|own]; at most %d",
+		    NET_NODES - 1);
+	err_free(err);
+	if (!(total.present & RES_DISK))
+		resources_set(&total, "disk", 1e12);
+	for (unsigned i = 0; i < n && !p->bad; i++)
+		add_agent(p, &total, slots, lease, own);
+	resources_release(&total);
+	buf_release(&text);
+}
+
 bool
 play_is_span(const struct words *w)
 {
@@ -201,11 +255,8 @@ play_span(struct play *p, const struct words *w)
 	    : strcmp(w->v[0], "disk") == 0		 ? &p->world->disk
 	    : strcmp(w->v[0], "cache") == 0		 ? &p->world->commit
 							 : &p->world->exec;
-	char *dots = w->n == 2 ? strstr(w->v[1], "..") : NULL;
 
-	if (dots)
-		*dots = '\0';
-	if (!dots || !duration_parse(w->v[1], &s->lo) || !duration_parse(dots + 2, &s->hi) || s->hi < s->lo)
+	if (w->n != 2 || !range_parse(w->v[1], s))
 		play_bad(p, "%s SHORTEST..LONGEST", w->v[0]);
 }
 
@@ -321,6 +372,8 @@ do_line(struct play *p, struct words *w, const char *next)
 		p->world->seed = strtoull(w->v[1], NULL, 10);
 	else if (strcmp(verb, "host") == 0)
 		line_host(p, w);
+	else if (strcmp(verb, "cluster") == 0)
+		line_cluster(p, w);
 	else if (strcmp(verb, "file") == 0)
 		line_file(p, w);
 	else if (strcmp(verb, "program") == 0)

@@ -78,6 +78,8 @@ bool action_is_kill(const struct words *);
 void action_do(struct play *, struct words *);
 void action_run(struct play *, struct words *);		/* run NAME [OPTION]... PROGRAM [-PARAM VALUE]... */
 void action_resume(struct play_run *);
+bool action_net(struct play *, const struct words *);	/* false: it is no such action */
+bool action_kill_host(struct play *, const struct words *);	/* likewise */
 
 void expect(struct play *, struct words *);
 

@@ -467,14 +467,15 @@ sim_assoc_gone(struct assoc *a)
 /* The repository: only what is put by controllers themselves. */
 
 struct stat_call {
-	struct ctl   *ctl;
+	struct sim_objects *objects;
 	struct digest want;
 	repo_stat_cb *cb;
 	void	     *arg;
 };
 struct sim_repo {
 	struct repo repo;
-	struct ctl *ctl;
+	struct proc *proc;
+	struct sim_objects *objects;
 };
 
 static void
@@ -482,7 +483,7 @@ stat_run(void *data)
 {
 	struct stat_call c = *(struct stat_call *)data;
 	struct file f;
-	struct err *err = objects_stat(ctl_world(c.ctl)->objects, &c.want, &f);
+	struct err *err = objects_stat(c.objects, &c.want, &f);
 
 	free(data);
 	c.cb(err ? NULL : &f, err, c.arg);
@@ -493,7 +494,7 @@ repo_stat_op(struct repo *r, const struct digest *d, repo_stat_cb *cb, void *arg
 {
 	struct stat_call *c = xcalloc(1, sizeof *c);
 
-	c->ctl = container_of(r, struct sim_repo, repo)->ctl;
+	c->objects = container_of(r, struct sim_repo, repo)->objects;
 	c->want = *d;
 	c->cb = cb;
 	c->arg = arg;
@@ -546,10 +547,10 @@ put_advance(struct op *op)
 	sha256_final(&o->sha, &o->file.id);
 	if (!o->err && o->has_want && !digest_equal(&o->want, &o->file.id))
 		o->err = err_new(ERR_INTEGRITY, "put", "object");
-	if (!o->err && !ctl_is_dead(o->repo->ctl)) {
-		objects_add(ctl_world(o->repo->ctl)->objects, &o->file);
-		watch_data(ctl_world(o->repo->ctl)->watch, &o->file.id);
-		world_step(ctl_world(o->repo->ctl), STEP_PUT, NULL, 0);
+	if (!o->err && !o->repo->proc->dead) {
+		objects_add(o->repo->objects, &o->file);
+		watch_data(o->repo->proc->world->watch, &o->file.id);
+		world_step(o->repo->proc->world, STEP_PUT, NULL, 0);
 	}
 	f = o->file;
 	err = o->err;
@@ -598,11 +599,12 @@ repo_free_op(struct repo *r)
 static const struct repo_ops repo_ops = { .stat = repo_stat_op, .put = repo_put_op, .free = repo_free_op };
 
 struct repo *
-sim_repo_new(struct ctl *ctl)
+sim_repo_new(struct proc *proc, struct sim_objects *objects)
 {
 	struct sim_repo *r = xcalloc(1, sizeof *r);
 
-	r->repo = (struct repo){ &repo_ops, ctl->proc.loop, "local" };
-	r->ctl = ctl;
+	r->repo = (struct repo){ &repo_ops, proc->loop, "local" };
+	r->proc = proc;
+	r->objects = objects;
 	return &r->repo;
 }

@@ -22,6 +22,6 @@ struct assoc *sim_assoc_new(struct ctl *);
 size_t sim_assoc_npending(const struct assoc *);
 void sim_assoc_gone(struct assoc *);	/* the controller is dead: nothing more is sent or heard */
 
-struct repo *sim_repo_new(struct ctl *);
+struct repo *sim_repo_new(struct proc *, struct sim_objects *);	/* a process's way to objects beside it; keeps both */
 
 #endif

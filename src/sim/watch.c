@@ -84,6 +84,12 @@ watch_new(struct world *w)
 	return x;
 }
 
+struct world *
+watch_world(struct watch *x)
+{
+	return x->world;
+}
+
 static void
 files_clear(struct watch_file **files)
 {
@@ -341,7 +347,7 @@ phase_may_follow(const struct run_state *from, const struct run_state *to)
 	case PHASE_EVAL:
 		return (from->Phase == PHASE_INIT || from->Phase == PHASE_EVAL) && to->NumTries == from->NumTries;
 	case PHASE_RETRY:
-		return (from->Phase == PHASE_EVAL || from->Phase == PHASE_RETRY) && to->NumTries == from->NumTries;
+		return (from->Phase == PHASE_INIT || from->Phase == PHASE_EVAL || from->Phase == PHASE_RETRY) && to->NumTries == from->NumTries;
 	case PHASE_DONE:
 		return to->NumTries >= from->NumTries;
 	}
@@ -381,6 +387,16 @@ count_tries(struct watch *x, struct watch_run *r, const struct run_state *s)
 }
 
 static void
+run_moves(struct watch *x, struct watch_run *r)
+{
+	const struct sim_objects *there = watch_run_objects(x, &r->state);
+	struct watch_exec *e;
+
+	for (e = r->execs; e; e = e->hh.next)
+		e->vanished = e->vanished || (e->ok && !objects_has_all(there, e->fileset));
+}
+
+static void
 durable_snapshot(struct watch *x, struct watch_run *r, const struct run_state *s)
 {
 	count_tries(x, r, s);
@@ -403,6 +419,8 @@ durable_snapshot(struct watch *x, struct watch_run *r, const struct run_state *s
 	memset(&r->state, 0, sizeof r->state);
 	state_copy(&r->state, s);
 	r->has_state = true;
+	if (s->Phase == PHASE_EVAL)	/* where it goes on, not all that it has made may be */
+		run_moves(x, r);
 	r->facts.snapshots++;
 	r->facts.done += s->Phase == PHASE_DONE;
 	r->facts.tries = s->NumTries;
@@ -453,7 +471,7 @@ durable_ended(struct watch *x, struct watch_run *r, const struct exec_record *re
 	e->ok_by = ctl;
 	fileset_unref(e->fileset);
 	e->fileset = fileset_ref(rec->result.fileset);
-	e->vanished = !objects_has_all(x->world->objects, e->fileset);
+	e->vanished = !objects_has_all(r->has_state ? watch_run_objects(x, &r->state) : x->world->objects, e->fileset);
 	explain(r, &rec->node);
 	explain(r, &rec->pkey);
 }
@@ -630,6 +648,8 @@ check_alone(struct watch *x, const struct watch_run *r, const struct attempt *a)
 			if (o == a || !o->live || attempt_dying(o))
 				continue;
 			other = watch_run_find(x, &o->claim.run);
+			if (h != a->host && h->served)	/* it ends by its lease: see watch_host.c */
+				continue;
 			if (other == r || (h == a->host && other && other->has_state &&
 			    (r->state.Config.cache & CACHE_READ) && o->state != ATTEMPT_LOST))
 				world_fail(x->world, "%s: a second attempt of %s lives, beside one of %s", r->name,
@@ -665,8 +685,8 @@ watch_objects_lost(struct watch *x)
 	struct watch_exec *e;
 
 	for (r = x->runs; r; r = r->hh.next)
-		for (e = r->execs; e; e = e->hh.next)
-			e->vanished = e->vanished || (e->ok && !objects_has_all(x->world->objects, e->fileset));
+		for (e = r->has_state ? r->execs : NULL; e; e = e->hh.next)
+			e->vanished = e->vanished || (e->ok && !objects_has_all(watch_run_objects(x, &r->state), e->fileset));
 }
 
 void

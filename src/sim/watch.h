@@ -15,8 +15,9 @@
  *  - an exec with a durable result whose objects are there does not run again in its run
  *  - a key has at most one live attempt a run, and one among the runs that may share
  *  - phases, tries, epochs and totals only go forward; a success is the last word
- *  - what is put at once fits the alloc, what runs at once fits the host
+ *  - what is put at once fits the alloc, what runs at once fits the host, and so do its allocs together
  *  - what fits is put
+ *  - an alloc is gone at its deadline: nothing is done for it later, nothing that ran for it goes on, nobody puts to it
  *  - a run only ends with an error of a command, or after three tries in a row that got nowhere
  *  - a controller leaves when the cache has what its runs found
  *  - a run without the cache uses nothing but what it started
@@ -25,6 +26,7 @@
  */
 struct watch *watch_new(struct world *);
 void watch_free(struct watch *);
+struct world *watch_world(struct watch *);
 
 /* Records. */
 struct seen;		/* one record; shared between journal and watch */
@@ -64,5 +66,13 @@ void watch_transition(struct watch *, const struct run_state *);	/* a runner say
 /* A controller that had the run leaves by itself: the cache has acknowledged what the run put. */
 void watch_leaves(struct watch *, struct watch_run *, unsigned ctl);
 void watch_total(struct watch *);	/* at the end */
+
+/* Hosts of a cluster; watch_host.c. */
+struct pool;
+void watch_granted(struct watch *, struct host *, struct pool *);	/* an alloc: are its leases within what it has? */
+/* It does something under a lease: may it still? */
+void watch_lease(struct watch *, const struct host *, const char *alloc, int64_t deadline, const char *what);
+/* Where the run's objects are to be found: with the host of its alloc. */
+struct sim_objects *watch_run_objects(struct watch *, const struct run_state *);
 
 #endif

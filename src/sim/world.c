@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "sim/agent.h"
 #include "sim/ctl.h"
 #include "sim/disk.h"
 #include "sim/host.h"
@@ -27,7 +28,7 @@
 static int64_t
 sim_mono(struct clock *c)
 {
-	return container_of(c, struct sim_clock, clock)->mono;
+	return container_of(c, struct sim_clock, clock)->home->mono;
 }
 
 static int64_t
@@ -35,13 +36,28 @@ sim_wall(struct clock *c)
 {
 	struct sim_clock *s = container_of(c, struct sim_clock, clock);
 
-	return s->mono + s->wall;
+	return s->home->mono + s->wall;
 }
 
 static void
 sim_advance(struct clock *c, int64_t to)
 {
-	container_of(c, struct sim_clock, clock)->mono = to;
+	container_of(c, struct sim_clock, clock)->home->mono = to;
+}
+
+static void
+clock_init(struct sim_clock *c, struct sim_clock *home)
+{
+	c->clock = (struct clock){ sim_mono, sim_wall, sim_advance };
+	c->home = home;
+	c->wall = SIM_WALL - SECONDS(1);
+}
+
+void
+world_clock_init(struct world *w, struct sim_clock *c)
+{
+	clock_init(c, &w->clock);
+	c->wall = w->clock.wall;
 }
 
 /* Dice. */
@@ -180,9 +196,8 @@ world_new(uint64_t seed)
 {
 	struct world *w = xcalloc(1, sizeof *w);
 
-	w->clock.clock = (struct clock){ sim_mono, sim_wall, sim_advance };
+	clock_init(&w->clock, &w->clock);
 	w->clock.mono = SECONDS(1);
-	w->clock.wall = SIM_WALL - w->clock.mono;
 	w->seed = seed;
 	w->loop = loop_new(&w->clock.clock);
 	loop_seed(w->loop, seed);
@@ -197,6 +212,7 @@ world_new(uint64_t seed)
 	w->files = files_new();
 	w->db = db_new(w);
 	w->watch = watch_new(w);
+	w->net = net_new(w);
 	return w;
 }
 
@@ -226,10 +242,13 @@ world_free(struct world *w)
 {
 	struct host *h;
 
-	while ((h = TAILQ_FIRST(&w->hosts)))
+	while ((h = TAILQ_FIRST(&w->hosts))) {
+		agent_free(h);
 		host_free(h);
+	}
 	db_free(w->db);
 	watch_free(w->watch);
+	net_free(w->net);
 	objects_free(w->objects);
 	files_free(w->files);
 	loop_free(w->loop);
@@ -254,9 +273,14 @@ world_next(const struct world *w)
 {
 	int64_t due = loop_due(w->loop), d;
 	struct ctl *c;
+	struct host *h;
 
 	TAILQ_FOREACH(c, &w->ctls, link) {
 		d = proc_due(&c->proc);
+		due = d < due ? d : due;
+	}
+	TAILQ_FOREACH(h, &w->hosts, link) {
+		d = agent_proc(h) ? proc_due(agent_proc(h)) : INT64_MAX;
 		due = d < due ? d : due;
 	}
 	return due;
@@ -275,46 +299,58 @@ world_advance_to(struct world *w, int64_t mono)
 		w->clock.mono = mono;
 }
 
+/* Every process that has something due, in an order that the seed draws. */
 static void
-turn_controllers(struct world *w)
+turn_processes(struct world *w)
 {
-	struct ctl *c, *order[64];
+	struct proc *order[64], *p;
+	struct ctl *c;
+	struct host *h;
 	size_t n = 0;
 
 	TAILQ_FOREACH(c, &w->ctls, link)
 		if (n < nitems(order) && proc_due(&c->proc) <= w->clock.mono)
-			order[n++] = c;
+			order[n++] = &c->proc;
+	TAILQ_FOREACH(h, &w->hosts, link)
+		if (n < nitems(order) && (p = agent_proc(h)) != NULL && proc_due(p) <= w->clock.mono)
+			order[n++] = p;
 	for (size_t i = n; i > 1; i--) {
 		size_t k = world_dice(w, "turn", w->turns, i) % i;
 
-		c = order[i - 1];
+		p = order[i - 1];
 		order[i - 1] = order[k];
-		order[k] = c;
+		order[k] = p;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (!ctl_is_dead(order[i]))
-			loop_turn(order[i]->proc.loop, false);
+		if (!order[i]->dead)
+			loop_turn(order[i]->loop, false);
 }
 
 void
 world_bury(struct world *w)
 {
 	struct ctl *c, *next;
+	struct host *h;
 
 	for (c = TAILQ_FIRST(&w->ctls); c; c = next) {
 		next = TAILQ_NEXT(c, link);
 		ctl_bury(c);
 	}
+	TAILQ_FOREACH(h, &w->hosts, link)
+		agent_bury(h);
 }
 
 static void
 check_quiet(struct world *w)
 {
 	struct ctl *c;
+	struct host *h;
 
 	TAILQ_FOREACH(c, &w->ctls, link)
 		if (!c->proc.dead)
 			ctl_check_busy(c);
+	TAILQ_FOREACH(h, &w->hosts, link)
+		agent_check(h);
 }
 
 bool
@@ -332,7 +368,7 @@ world_turn(struct world *w)
 	w->turns++;
 	if (loop_due(w->loop) <= w->clock.mono)
 		loop_turn(w->loop, false);
-	turn_controllers(w);
+	turn_processes(w);
 	world_bury(w);
 	return !w->failure;
 }

@@ -21,9 +21,10 @@ struct host;
 struct watch;
 struct world;
 
-struct sim_clock {
+struct sim_clock {		/* of a machine: all go equally fast, and each has a wall clock of its own */
 	struct clock clock;	/* first */
-	int64_t	     mono;
+	struct sim_clock *home;	/* whose mono is everybody's */
+	int64_t	     mono;	/* of home */
 	int64_t	     wall;	/* wall minus mono: a jump changes it */
 };
 
@@ -66,7 +67,7 @@ enum step {
 const char *step_name(enum step);
 
 struct world {
-	struct sim_clock clock;
+	struct sim_clock clock;		/* of the machine where the controllers are */
 	uint64_t      seed;
 	struct loop  *loop;
 	struct root   root;		/* its journal folder is real, in a temporary directory */
@@ -75,6 +76,8 @@ struct world {
 	struct sim_objects *objects;
 	struct sim_files *files;	/* local files of the user */
 	struct sim_db *db;
+	struct net   *net;
+	bool	      cluster;		/* its hosts are served by agents */
 	TAILQ_HEAD(hosts, host) hosts;
 	TAILQ_HEAD(ctls, ctl) ctls;		/* processes that live, and those that died and are still to be buried */
 	unsigned      nctls;		/* so far */
@@ -92,6 +95,7 @@ struct world {
 #define SIM_WALL SECONDS(1700000000)
 #define SIM_DIR "/sim"			/* where local paths are relative to */
 
+void world_clock_init(struct world *, struct sim_clock *);	/* of another machine */
 struct world *world_new(uint64_t seed);
 void world_free(struct world *);	/* every controller is gone */
 /* Turns whatever is due, else moves the clock. False: nothing will ever happen any more, or a promise was broken. */
