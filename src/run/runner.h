@@ -7,7 +7,8 @@
 #include "run/knowledge.h"
 
 /*
- * The runner of one run: the phase machine Init -> Eval -> Done, with Retry between tries. Each step of
+ * The runner of one run: the phase machine Init -> Eval -> Done, with Retry between tries (also
+ * when an alloc could not be had, or not be looked at, for now). Each step of
  * `Do` makes one transition, and the transition is acted on only when its snapshot is durable.
  * Source: grailbio/reflow runner/runner.go; its defects are fixed (cancellable waits, a lost keepalive
  * is restartable, TotalResources is filled).

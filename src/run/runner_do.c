@@ -103,7 +103,21 @@ retry_run(struct do_op *d, struct err *err, const char *cause)	/* takes err */
 	enter_phase(d, PHASE_RETRY, err, cause);
 }
 
-/* Init: allocate what the flow needs. */
+/*
+ * Init: allocate what the flow needs. Where the alloc is elsewhere it may be gone, or out of reach, before it was looked
+ * at: that is another try, as in Eval.
+ */
+
+static void
+fail_init(struct do_op *d, struct err *err, const char *cause)	/* takes err */
+{
+	if (!err_restartable(err)) {
+		end_run(d, err, cause);
+		return;
+	}
+	d->r->state.LastTry = loop_wall(d->op.loop);
+	retry_run(d, err, cause);
+}
 
 static void
 runner_waiting_cb(const char *what, void *arg)
@@ -178,7 +192,7 @@ step_allocating(struct do_op *d)
 	struct err *err = take_err(d);
 
 	if (err != NULL)
-		end_run(d, err_wrap(err, "allocate", NULL), "no alloc to be had");
+		fail_init(d, err_wrap(err, "allocate", NULL), "no alloc to be had");
 	else
 		to(d, D_ALLOCATED);
 }
@@ -193,7 +207,7 @@ step_inspected(struct do_op *d)
 		try_let_go(d->r);
 		to(d, D_ENTER);
 	} else if (err != NULL) {
-		end_run(d, err_wrap(err, "inspect", d->r->state.AllocID), "the alloc could not be inspected");
+		fail_init(d, err_wrap(err, "inspect", d->r->state.AllocID), "the alloc could not be inspected");
 	} else {
 		enter_phase(d, PHASE_EVAL, NULL, "allocated");
 	}

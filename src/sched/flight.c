@@ -81,6 +81,21 @@ worth_another_put(const struct err *err)
 	}
 }
 
+/* Takes err: another put, after a pause, or the end. */
+static void
+flight_again(struct flight *f, struct err *err)
+{
+	if (++f->failures >= FLIGHT_TRIES) {
+		f->err = err;
+		flight_to(f, FLIGHT_OVER);
+		op_wake(&f->op);
+		return;
+	}
+	err_free(err);
+	flight_to(f, FLIGHT_PAUSING);
+	timer_set(&f->pause, FLIGHT_PAUSE << (f->failures - 1));
+}
+
 /* Takes err. */
 static void
 flight_trouble(struct flight *f, struct err *err)
@@ -93,15 +108,13 @@ flight_trouble(struct flight *f, struct err *err)
 		op_wake(&f->op);
 		return;
 	}
-	if (f->killed || !worth_another_put(err) || ++f->failures >= FLIGHT_TRIES) {
+	if (f->killed || !worth_another_put(err)) {
 		f->err = err;
 		flight_to(f, FLIGHT_OVER);
 		op_wake(&f->op);
 		return;
 	}
-	err_free(err);
-	flight_to(f, FLIGHT_PAUSING);
-	timer_set(&f->pause, FLIGHT_PAUSE << (f->failures - 1));
+	flight_again(f, err);
 }
 
 static void
@@ -165,6 +178,23 @@ flight_wait_cb(struct exec_result *result, struct err *err, void *arg)
 	op_wake(&f->op);
 }
 
+/* Takes err: why it is not known whether the alloc is there. NULL: it is, and it is the exec that nobody knows of. */
+static void
+flight_unresolved(struct flight *f, struct err *err)
+{
+	struct err *was = f->err;
+
+	if (f->has_result)
+		exec_result_release(&f->result);
+	f->has_result = false;
+	f->err = NULL;
+	exec_free(f->exec);
+	f->exec = NULL;
+	flight_again(f, err ? err : err_wrap_kind(was, ERR_UNAVAILABLE, "exec", f->worker->alloc->uri));
+	if (err)
+		err_free(was);
+}
+
 static void
 flight_inspect_cb(struct alloc_inspect *inspect, struct err *err, void *arg)
 {
@@ -177,7 +207,10 @@ flight_inspect_cb(struct alloc_inspect *inspect, struct err *err, void *arg)
 		worker_gone(f->worker, err);
 		return;
 	}
-	err_free(err);
+	if (err || !f->has_result) {	/* not to be known; or the alloc is there, and has lost the exec */
+		flight_unresolved(f, err);
+		return;
+	}
 	flight_to(f, FLIGHT_OVER);
 	op_wake(&f->op);
 }

@@ -199,7 +199,6 @@ start(struct put *p, struct rpc_request *r)
 	p->manifest.ident = q.config.ident ? xstrdup(q.config.ident) : NULL;
 	if (q.config.claim.retain_ns > (uint64_t)a->host->lease)
 		q.config.claim.retain_ns = (uint64_t)a->host->lease;
-	watch_lease(a->proc.world->watch, a->host, p->held->id, p->held->deadline, "starts an exec");
 	p->op = executor_put(alloc_executor(p->held->alloc), &q.config, put_cb, p);
 	request_release(&q);
 }
@@ -264,7 +263,7 @@ serve_wait(struct agent *a, struct held *h, const struct call *c, struct rpc_req
 	struct put *p = put_find(h, c->session, r->id);
 	struct waiter *w;
 
-	if (!p) {
+	if (!p || (!p->over && !p->exec && !p->op)) {	/* or killed before it came */
 		agent_refuse(a, c, err_msg(ERR_NOT_EXIST, "no such exec"));
 		return;
 	}

@@ -201,7 +201,7 @@ allocate_advance(struct op *op)
 	if (a->child || timer_is_set(&a->again))
 		return;
 	if (!a->over) {
-		a->child = alloc_req_start(&a->c->mux, &a->req, &a->labels, false, allocate_cb, a);
+		a->child = alloc_req_start(&a->c->mux, &a->req, &a->labels, true, allocate_cb, a);
 		return;
 	}
 	a->alloc = NULL;

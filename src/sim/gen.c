@@ -25,6 +25,7 @@ struct gen {
 	unsigned flaky;
 	bool	 used[NODES_MAX];
 	unsigned nprograms;
+	unsigned nagents;	/* 0: one host, and no network */
 };
 
 static uint64_t
@@ -310,12 +311,56 @@ moment(struct gen *g, unsigned nruns)
 	buf_addstr(g->out, ": ");
 }
 
+/* For how long: less than a lease, about one, or much more. */
+static const char *
+a_while(struct gen *g)
+{
+	return ONE_OF(g, "300ms", "3s", "10s", "40s", "90s", "130s", "10m", "2h");
+}
+
+static void
+net_misfortune(struct gen *g)
+{
+	unsigned host = 1 + below(g, g->nagents), kind = below(g, 100);
+
+	if (kind < 22) {
+		buf_addf(g->out, "cut home %u for %s\n", host, a_while(g));
+	} else if (kind < 32) {
+		buf_addf(g->out, "cut home to %u for %s\n", host, a_while(g));
+	} else if (kind < 42) {
+		buf_addf(g->out, "cut %u to home for %s\n", host, a_while(g));
+	} else if (kind < 50) {
+		buf_addf(g->out, "slow home %u %s for %s\n", host, ONE_OF(g, "1s..2s", "100ms..9s", "5s..40s"), a_while(g));
+	} else if (kind < 60) {
+		buf_addf(g->out, "kill agent %u\n", host);
+	} else if (kind < 68) {
+		buf_addf(g->out, "kill host %u for %s\n", host, a_while(g));
+	} else if (kind < 74) {
+		buf_addf(g->out, "kill keeper %u\n", host);
+	} else if (kind < 78) {
+		buf_addf(g->out, "kill worker %u on %u\n", below(g, 8), host);
+	} else if (kind < 85) {
+		buf_addf(g->out, "stall agent %u %s\n", host, a_while(g));
+	} else if (kind < 88) {
+		buf_addf(g->out, "clock %s on %u\n", ONE_OF(g, "+1h", "-1h", "+1s", "-10s", "+100h"), host);
+	} else if (kind < 91) {
+		buf_addf(g->out, "wipe host %u\n", host);
+	} else {
+		buf_addf(g->out, "agent %u lies %s for %s\n", host,
+		    ONE_OF(g, "garbage", "results", "offers", "objects", "forgets", "grants"), a_while(g));
+	}
+}
+
 static void
 misfortune(struct gen *g, unsigned nruns)
 {
 	unsigned run = 1 + below(g, nruns), kind = below(g, 100);
 
 	moment(g, nruns);
+	if (g->nagents > 0 && percent(g, 60)) {
+		net_misfortune(g);
+		return;
+	}
 	if (kind < 3) {
 		buf_addf(g->out, "lose objects %s\n", ONE_OF(g, "10%", "50%", "100%"));
 	} else if (kind < 6) {
@@ -354,9 +399,26 @@ misfortune(struct gen *g, unsigned nruns)
 }
 
 static void
+cluster_lines(struct gen *g)
+{
+	g->nagents = 1 + below(g, 4);
+	buf_addf(g->out, "cluster %u agents cpu=%s mem=%s slots=%s", g->nagents, ONE_OF(g, "4", "4", "8", "5"),
+	    ONE_OF(g, "8G", "16G"), ONE_OF(g, "2", "4", "8", "16"));
+	if (percent(g, 30))
+		buf_addf(g->out, " lease=%s", ONE_OF(g, "20s", "30s", "60s"));
+	buf_addf(g->out, " repo=%s\n", percent(g, 50) ? "own" : "shared");
+	if (percent(g, 20))
+		buf_addf(g->out, "network loses %s\n", ONE_OF(g, "1%", "3%", "10%"));
+	if (percent(g, 25))
+		buf_addf(g->out, "network repeats %s\n", ONE_OF(g, "1%", "10%", "50%"));
+}
+
+static void
 host_line(struct gen *g)
 {
-	if (percent(g, 50))
+	if (g->nagents > 0)
+		;
+	else if (percent(g, 50))
 		buf_addf(g->out, "host cpu=%s mem=%s slots=%s\n", ONE_OF(g, "4", "4", "8", "5"), ONE_OF(g, "8G", "16G"),
 		    ONE_OF(g, "2", "4", "8", "16"));
 	if (percent(g, 20))
@@ -373,9 +435,12 @@ void
 gen_scenario(uint64_t seed, struct buf *out)
 {
 	struct gen g = { .state = seed * 0x2545f4914f6cdd1d + 1, .out = out };
+	struct gen hosts = { .state = seed * 0x9e6c63d0676a9a99 + 7 };
 	unsigned nruns, n;
 
 	buf_addf(out, "seed %llu\n", (unsigned long long)seed);
+	if (next(&hosts) % 100 < 35)
+		cluster_lines(&g);
 	host_line(&g);
 	for (unsigned i = 0; i < 4; i++)
 		buf_addf(out, "file in%u \"%s\"\n", i, percent(&g, 20) ? "same" : ONE_OF(&g, "one", "two", "three", "four"));

@@ -21,7 +21,7 @@
  * the verdict comes back through shared memory, since a process that dies cannot say anything.
  */
 #define BATCH	 200
-#define PATIENCE 120	/* seconds for one scenario */
+#define PATIENCE 60	/* seconds for one scenario */
 
 struct verdict {
 	uint64_t number;	/* of the one that is being played, among those that are made */

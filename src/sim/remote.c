@@ -320,7 +320,7 @@ static struct op *
 ask(struct remote_call *c, enum rpc_method m, const char *alloc, int64_t interval, const struct buf *body, rpc_cb *heard)
 {
 	struct rpc spec = { .method = m, .alloc = alloc, .interval = interval, .body = body, .patience = REMOTE_PATIENCE,
-		.tries = 2 };
+		.tries = 3 };
 
 	return rpc_start(c->remote->session, &spec, heard, call_drop, c);
 }

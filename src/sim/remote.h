@@ -36,6 +36,6 @@ void sim_cluster_gone(struct cluster *);	/* the controller is dead: nothing more
 /* Puts a file that lies at the controller's into the host's repository. */
 struct op *remote_store_start(struct remote *, const struct file *, const void *bytes, size_t, repo_done_cb *, void *arg);
 
-#define REMOTE_PATIENCE SECONDS(5)
+#define REMOTE_PATIENCE SECONDS(3)
 
 #endif

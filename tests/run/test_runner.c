@@ -104,7 +104,12 @@ test_no_alloc(void **state unused_arg)
 	run_to_the_end(&w);
 	assert_records(&w,
 	    "Init: created\n"
-	    "Done: no alloc to be had; over at 0.0; error allocate: unavailable: cluster-allocate injected\n");
+	    "Retry: no alloc to be had; stalled 1; try at 0.0; error allocate: unavailable: cluster-allocate injected\n"
+	    "Init: trying again; tries 1; stalled 1; try at 0.0\n"
+	    "Eval: allocated; tries 1; stalled 1; " A1 "; try at 0.0\n"
+	    "started t.Main try 1.0 components\n"
+	    "ended t.Main ok\n"
+	    "Done: evaluated; tries 1; stalled 1; " A1 "; try at 1.0; over at 11.0; result 10\n");
 	world_end(&w);
 
 	world_begin(&w, NULL, large, NULL);
@@ -150,8 +155,13 @@ test_inspection_fails(void **state unused_arg)
 	run_to_the_end(&w);
 	assert_records(&w,
 	    "Init: created\n"
-	    "Done: the alloc could not be inspected; " A1 " not inspected; over at 0.0; "
-	    "error inspect p/0000000000000001: network error: alloc-inspect injected\n");
+	    "Retry: the alloc could not be inspected; stalled 1; " A1 " not inspected; try at 0.0; "
+	    "error inspect p/0000000000000001: network error: alloc-inspect injected\n"
+	    "Init: trying again; tries 1; stalled 1; " A1 " not inspected; try at 0.0\n"
+	    "Eval: allocated; tries 1; stalled 1; " A2 "; try at 0.0\n"
+	    "started t.Main try 1.0 components\n"
+	    "ended t.Main ok\n"
+	    "Done: evaluated; tries 1; stalled 1; " A2 "; try at 1.0; over at 11.0; result 10\n");
 	assert_int_equal(world_lease(&w, "p/0000000000000001"), 0);
 	world_end(&w);
 }
