@@ -12,9 +12,13 @@
  *                           every process that inherits the variable counts its own passages
  *   WEIR_CRASH_ONCE=FILE    only the first process to get there dies: it makes FILE, and whoever
  *                           finds it goes on. So a program that is started again can recover.
+ *   WEIR_CRASH_COUNT=FILE   every passage of every point adds a line of CRASH_LINE bytes, the point's
+ *                           name, to FILE.PROGRAM, over all processes of that program
+ *   WEIR_CRASH=PROGRAM#N    with it: whoever adds the Nth line for that program dies. Just one does.
  *
  * A name says the step: ROOM-when-what. A point stands beside the durable step that it is about.
  */
+#define CRASH_LINE 40
 extern bool crash_armed;	/* set before main; not for callers */
 void crash_passed(const char *name);
 

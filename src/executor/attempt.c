@@ -363,7 +363,8 @@ epoch_admit(const struct digest *run, uint64_t epoch)
 	if (epoch < seen)
 		err = err_msg(ERR_PRECONDITION, "run:%.8s was taken over: epoch %llu is older than %llu", path + 5,
 		    (unsigned long long)epoch, (unsigned long long)seen);
-	else if (epoch > seen && pwrite(fd, &epoch, sizeof epoch, 0) != sizeof epoch)
+	crash_point("keeper-before-epoch");
+	if (err == NULL && epoch > seen && pwrite(fd, &epoch, sizeof epoch, 0) != sizeof epoch)
 		err = err_errno(errno, "write", "%s", path);
 	close(fd);
 	return err;

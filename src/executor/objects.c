@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "executor/verified.h"
+#include "base/crash.h"
 #include "store/object.h"
 #include "store/root.h"
 
@@ -49,6 +50,7 @@ object_link(const char *objects, int dir, const char *path, const struct file *f
 	int eno;
 
 	object_path(objects, &f->id, to, sizeof to);
+	crash_point("keeper-before-object-link");
 	if (linkat(dir, path, AT_FDCWD, to, 0) == 0)
 		return 0;
 	if (errno != EEXIST && errno != ENOENT)

@@ -206,6 +206,7 @@ move_if_free(const char *from, const char *to)
 {
 	struct stat st;
 
+	crash_point("keeper-before-work-move");
 	if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
 		return 0;
 	/* A file system without this flag: a place that is not empty is not replaced either. */
@@ -331,6 +332,7 @@ runtime_clear(struct runtime *r)
 	if (!places_tidy(r->work))
 		err = make_places(r->work);
 	if (strcmp(r->work, r->home) != 0) {
+		crash_point("keeper-before-work-home");
 		if (rename(r->work, r->home) != 0) {	/* the command has moved it, or removed it */
 			err_free(err);
 			err = place_open(r);

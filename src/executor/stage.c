@@ -83,6 +83,7 @@ stage_copy(const char *objects, const char *object, int arg, const struct exec_i
 int
 stage_link(const char *object, int arg, const char *path)
 {
+	crash_point("keeper-before-input-link");
 	if (linkat(AT_FDCWD, object, arg, path, 0) == 0)
 		return 0;
 	if (errno == ENOENT) {

@@ -142,6 +142,7 @@ writer_sync_dir(struct writer *w, const char *path)
 
 	if (fd == -1 && errno == EACCES)
 		return;		/* a folder above that is not ours: then it was there before us */
+	crash_point("journal-before-folder-sync");
 	if (fd == -1 || (fsync(fd) == -1 && errno != EINVAL))	/* EINVAL: nothing to sync in this file system */
 		writer_fail(w, errno, JOURNAL_STEP_SYNC);
 	close(fd);
@@ -162,6 +163,7 @@ writer_open_segment(struct writer *w)
 		if (errno != EEXIST)
 			writer_fail(w, errno, JOURNAL_STEP_CREATE);
 	}
+	crash_point("journal-segment-opened");
 	w->written = w->durable = 0;
 	w->header = true;
 	w->named = false;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/buf.h"
 #include "base/xalloc.h"
 
@@ -54,6 +55,7 @@ sync_dir(const char *dir)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct err *err = NULL;
 
+	crash_point("store-before-mark-folder-sync");
 	if (fd == -1 || fsync(fd) == -1)
 		err = err_errno(errno, "sync", "%s", dir);
 	if (fd != -1)
@@ -71,6 +73,7 @@ write_synced(const char *path, const char *text, size_t n)
 	if (fd == -1)
 		return err_errno(errno, "create", "%s", path);
 	w = write(fd, text, n);
+	crash_point("store-before-mark-sync");
 	if (w != (ssize_t)n)
 		err = err_errno(w == -1 ? errno : ENOSPC, "write", "%s", path);
 	else if (fsync(fd) == -1)
@@ -86,6 +89,7 @@ mark_set(const char *dir, const char *name, const char *text, size_t n)
 	struct err *err;
 
 	err = write_synced(tmp, text, n);
+	crash_point("store-before-mark-rename");
 	if (!err && rename(tmp, path) == -1)
 		err = err_errno(errno, "rename", "%s", path);
 	if (err)
@@ -113,6 +117,7 @@ mark_clear(const char *dir, const char *name)
 	char *path = xasprintf("%s/%s", dir, name);
 	struct err *err = NULL;
 
+	crash_point("store-before-mark-clear");
 	if (unlink(path) == -1 && errno != ENOENT)
 		err = err_errno(errno, "remove", "%s", path);
 	free(path);

@@ -259,6 +259,7 @@ object_copy_path(const char *objects, const struct digest *d, const char *path, 
 		goto out;
 	}
 	err = object_copy_open(objects, d, in, out, path);
+	crash_point("store-before-copy-rename");
 	if (!err && rename(tmp, path) == -1)
 		err = err_errno(errno, "create", "%s", path);
 	if (err)
@@ -335,9 +336,12 @@ int
 object_rename(const char *objects, int dir, const char *path, const struct digest *d)
 {
 	char dest[PATH_MAX];
+	int eno;
 
 	object_path(objects, d, dest, sizeof dest);
-	return rename_into(dir, path, dest);
+	eno = rename_into(dir, path, dest);
+	crash_point("store-object-renamed");
+	return eno;
 }
 
 struct err *
@@ -368,6 +372,7 @@ sync_object(const char *objects, const struct digest *d)
 	dir = dir_of(path);
 	for (const char *p = dir; p && !err; p = p == dir ? objects : NULL) {
 		fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		crash_point("store-before-folder-sync");
 		if (fd == -1 || fsync(fd) == -1)
 			err = err_errno(errno, "sync", "%s", p);
 		if (fd != -1)
@@ -393,6 +398,7 @@ object_sync_same(const char *objects, size_t n, const struct digest *d)
 		return false;
 	}
 	err = size == n ? sha256_fd(fd, "object", &got, NULL) : object_damaged(objects, d);
+	crash_point("store-before-object-sync");
 	same = !err && digest_equal(&got, d) && fsync(fd) == 0;
 	err_free(err);
 	close(fd);
@@ -416,6 +422,7 @@ object_put_bytes(const char *objects, const void *p, size_t n, bool sync, struct
 	if (err)
 		return err;
 	err = write_all(fd, objects, p, n);
+	crash_point("store-before-object-sync");
 	if (!err && sync && fsync(fd) == -1)
 		err = err_errno(errno, "sync", "%s", objects);
 	close(fd);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/buf.h"
 #include "tests/check.h"
 
 /*
@@ -23,6 +24,8 @@ passages(void)
 	return 7;
 }
 
+static const char *count;	/* WEIR_CRASH_COUNT of the next child; NULL: not set */
+
 /* The wait status of a child that runs with these settings; NULL: not set. */
 static int
 status_with(const char *crash, const char *once)
@@ -34,6 +37,9 @@ status_with(const char *crash, const char *once)
 	if (pid == 0) {
 		unsetenv("WEIR_CRASH");
 		unsetenv("WEIR_CRASH_ONCE");
+		unsetenv("WEIR_CRASH_COUNT");
+		if (count)
+			setenv("WEIR_CRASH_COUNT", count, 1);
 		if (crash)
 			setenv("WEIR_CRASH", crash, 1);
 		if (once)
@@ -80,12 +86,36 @@ only_the_first_dies(void **state unused_arg)
 	temp_dir_free(dir);
 }
 
+/* Over all processes of the program, from where the file begins: the second child passes the 7th to 12th. */
+static void
+all_are_counted(void **state unused_arg)
+{
+	char *dir = temp_dir_new(), *path = xasprintf("%s/n", dir), *file = xasprintf("%s.test_crash", path);
+	struct buf b = BUF_INIT;
+
+	count = path;
+	assert_dies(NULL, NULL, false);
+	assert_dies("test_crash#9", NULL, true);
+	assert_dies("test_crash#9", NULL, false);
+	assert_dies("other#16", NULL, false);
+	count = NULL;
+	assert_dies("test_crash#1", NULL, false);
+	assert_ok(buf_read_file(&b, file, 1 << 16));
+	assert_int_equal(b.len, (6 + 3 + 6 + 6) * CRASH_LINE);
+	assert_memory_equal(b.p, "room-step                              \nroom-step-two ", CRASH_LINE + 14);
+	buf_release(&b);
+	free(file);
+	free(path);
+	temp_dir_free(dir);
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dies_at_the_named_passage),
 		cmocka_unit_test(only_the_first_dies),
+		cmocka_unit_test(all_are_counted),
 	};
 
 	if (argc > 1)
