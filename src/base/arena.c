@@ -16,7 +16,7 @@
  * cleanup, or the thing leaks.
  */
 
-#define CHUNK_FIRST (4u << 10)
+#define CHUNK_FIRST 976u		/* with its head a kilobyte: most arenas need no more, and malloc keeps those at hand */
 #define CHUNK_MAX   (256u << 10)
 
 struct chunk {
@@ -109,8 +109,7 @@ arena_alloc(struct arena *a, size_t n)
 		c = chunk_new(a, a->chunk_size);
 		c->next = a->chunks;
 		a->chunks = c;
-		if (a->chunk_size < CHUNK_MAX)
-			a->chunk_size *= 2;
+		a->chunk_size = a->chunk_size < CHUNK_MAX / 2 ? 2 * a->chunk_size : CHUNK_MAX;
 	}
 	p = c->data + c->used;
 	c->used += n;
@@ -147,8 +146,14 @@ char *
 arena_printf(struct arena *a, const char *fmt, ...)
 {
 	va_list ap;
-	char *s, *p;
+	char small[128], *s, *p;
+	int n;
 
+	va_start(ap, fmt);
+	n = vsnprintf(small, sizeof small, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (size_t)n < sizeof small)
+		return arena_memdup(a, small, (size_t)n + 1);
 	va_start(ap, fmt);
 	s = xvasprintf(fmt, ap);
 	va_end(ap);

@@ -13,6 +13,8 @@
  * steps there are depends on the operation and on the cache; what is missing is skipped.
  */
 
+#define WIDE 256	/* operands that one step goes over */
+
 void
 queue_init(struct flow_queue *q)
 {
@@ -68,10 +70,22 @@ core_init(struct core *c, struct graph *graph, struct flow *root, const struct e
 	return config->invalidate ? regexp_compile(config->invalidate, &c->invalidate) : NULL;
 }
 
+/* Its operands may be made anew before it is through with them, so it holds the values itself. */
+static void
+wide_release(struct wide *w)
+{
+	for (uint32_t i = 0; w->in && i < w->at; i++)
+		value_unref(w->in[i]);
+	free(w->in);
+}
+
 void
 core_release(struct core *c)
 {
 	regexp_free(c->invalidate);
+	while (c->nwides > 0)
+		wide_release(&c->wides[--c->nwides]);
+	free(c->wides);
 	free(c->walk.v);
 	free(c->settled.v);
 	free(c->failures.v);
@@ -157,6 +171,7 @@ core_failed(struct core *c, struct flow *f, struct err *err)
 	f->value = NULL;
 	if (f->flags & CORE_WANTED)
 		list_failure(c, f);
+	c->doubtful = c->doubtful || (f->flags & CORE_LOST);
 	done(c, f);
 }
 
@@ -166,6 +181,7 @@ core_inherit(struct core *c, struct flow *f, const struct flow *from)
 {
 	f->err = err_copy(from->err);
 	f->flags |= CORE_INHERITED;
+	c->doubtful = c->doubtful || (f->flags & CORE_LOST);
 	done(c, f);
 }
 
@@ -228,29 +244,66 @@ raise_rank(struct flow *d, unsigned rank)
 		d->flags = (uint16_t)(d->flags % CORE_RANK + rank * CORE_RANK);
 }
 
+static void
+told_of(struct flow *f, const struct flow *d)
+{
+	if (d->err)
+		f->flags |= CORE_DEPFAILED;
+}
+
 /* Wants f's operand d; true if it is not there yet. */
 static bool
 await(struct core *c, struct flow *f, struct flow *d)
 {
 	raise_rank(d, core_rank(f) + (f->op == FLOW_EXEC));
 	core_want(c, d);
-	if (d->state == FLOW_DONE)
+	if (d->state == FLOW_DONE) {
+		told_of(f, d);
 		return false;
+	}
 	core_edge(c, &d->on_done, f);
 	f->npending++;
 	return true;
 }
 
 static void
-explore(struct core *c, struct flow *f)
+wide_push(struct core *c, struct flow *f, struct value **in)
 {
-	f->state = FLOW_DEPS;
-	f->npending = 0;
-	for (uint32_t i = 0; i < f->ndeps; i++)
-		if (!await(c, f, f->deps[i]))
+	if (c->nwides == c->wides_cap) {
+		c->wides_cap = c->wides_cap ? 2 * c->wides_cap : 4;
+		c->wides = xreallocarray(c->wides, c->wides_cap, sizeof *c->wides);
+	}
+	c->wides[c->nwides++] = (struct wide){ f, 0, in };
+}
+
+/* Asks for the operands from *at on, WIDE at most; true: for all. */
+static bool
+explore_some(struct core *c, struct flow *f, uint32_t *at)
+{
+	uint32_t end = f->ndeps - *at > WIDE ? *at + WIDE : f->ndeps;
+
+	for (; *at < end; ++*at)
+		if (!await(c, f, f->deps[*at]))
 			c->stats->visits++;	/* what the dep's end would have told */
+	if (end < f->ndeps)
+		return false;
 	if (f->npending == 0)
 		core_enqueue(c, f);
+	return true;
+}
+
+static void
+explore(struct core *c, struct flow *f)
+{
+	uint32_t at = 0;
+
+	f->state = FLOW_DEPS;
+	f->npending = 0;
+	f->flags &= (uint16_t)~CORE_DEPFAILED;
+	if (f->ndeps > WIDE)
+		wide_push(c, f, NULL);
+	else
+		explore_some(c, f, &at);
 }
 
 static void
@@ -309,6 +362,17 @@ core_ready(struct core *c, struct flow *f)
 	core_enqueue(c, f);
 }
 
+static const struct flow *
+failed_dep(const struct core *c, const struct flow *f)
+{
+	if (!c->doubtful && !(f->flags & CORE_DEPFAILED))
+		return NULL;
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		if (f->deps[i]->err)
+			return f->deps[i];
+	return NULL;
+}
+
 /* What a continuation gave is the node's value, or a flow that will have it. */
 static void
 fork_into(struct core *c, struct flow *f, struct flow *g)
@@ -334,16 +398,13 @@ take_over(struct core *c, struct flow *f)
 }
 
 static void
-call(struct core *c, struct flow *f)
+call_with(struct core *c, struct flow *f, struct value *const *in)
 {
-	struct value **in = xcalloc(f->ndeps ? f->ndeps : 1, sizeof *in), *out = NULL;
+	struct value *out = NULL;
 	struct err *err;
 	struct flow *g;
 
-	for (uint32_t i = 0; i < f->ndeps; i++)
-		in[i] = f->deps[i]->value;
 	err = f->u.k.cont->ops->call(f->u.k.cont, c->graph, in, f->ndeps, &out);
-	free(in);
 	if (err) {
 		core_failed(c, f, err);
 	} else if (value_kind(out) == VAL_FLOW) {
@@ -353,6 +414,55 @@ call(struct core *c, struct flow *f)
 	} else {
 		core_done(c, f, out);
 	}
+}
+
+static void
+call(struct core *c, struct flow *f)
+{
+	struct value **in = xcalloc(f->ndeps ? f->ndeps : 1, sizeof *in);
+
+	if (f->ndeps > WIDE) {
+		wide_push(c, f, in);
+		return;
+	}
+	for (uint32_t i = 0; i < f->ndeps; i++)
+		in[i] = f->deps[i]->value;
+	call_with(c, f, in);
+	free(in);
+}
+
+/* Takes up the operands' values from w->at on, WIDE at most; true: all of them. */
+static bool
+gather_some(struct wide *w)
+{
+	const struct flow *f = w->node;
+	uint32_t end = f->ndeps - w->at > WIDE ? w->at + WIDE : f->ndeps;
+
+	for (; w->at < end; w->at++)
+		w->in[w->at] = f->deps[w->at]->value ? value_ref(f->deps[w->at]->value) : NULL;
+	return end == f->ndeps;
+}
+
+/* False: there is none. */
+static bool
+wide_step(struct core *c)
+{
+	const struct flow *bad;
+	struct wide w;
+
+	if (c->nwides == 0)
+		return false;
+	w = c->wides[--c->nwides];
+	if (w.in ? !gather_some(&w) : !explore_some(c, w.node, &w.at)) {
+		c->wides[c->nwides++] = w;
+		return true;
+	}
+	if (w.in && (bad = failed_dep(c, w.node)) != NULL)
+		core_inherit(c, w.node, bad);
+	else if (w.in)
+		call_with(c, w.node, w.in);
+	wide_release(&w);
+	return true;
 }
 
 /* A restart takes the operands of before: the forced one stands for a value, not for where it comes from. */
@@ -383,15 +493,6 @@ force_operands(struct core *c, struct flow *f)
 	return f->npending > 0;
 }
 
-static const struct flow *
-failed_dep(const struct flow *f)
-{
-	for (uint32_t i = 0; i < f->ndeps; i++)
-		if (f->deps[i]->err)
-			return f->deps[i];
-	return NULL;
-}
-
 /* Its physical key is known now. */
 static void
 exec_ready(struct core *c, struct flow *f)
@@ -417,7 +518,7 @@ exec_operands(struct core *c, struct flow *f)
 		await_keys(c, f);
 	} else if (force_operands(c, f)) {
 		return;
-	} else if ((bad = failed_dep(f)) != NULL) {
+	} else if ((bad = failed_dep(c, f)) != NULL) {
 		core_inherit(c, f, bad);
 	} else {
 		exec_ready(c, f);
@@ -427,7 +528,7 @@ exec_operands(struct core *c, struct flow *f)
 static void
 operands_known(struct core *c, struct flow *f)
 {
-	const struct flow *bad = failed_dep(f);
+	const struct flow *bad = failed_dep(c, f);
 
 	if (bad) {
 		core_inherit(c, f, bad);
@@ -487,6 +588,7 @@ tell_dependents(struct core *c, struct flow *f)
 	f->on_done = NULL;
 	for (; e; e = e->next) {
 		c->stats->visits++;
+		told_of(e->node, f);
 		if (e->node->state == FLOW_FORKED)
 			take_over(c, e->node);
 		else if (--e->node->npending == 0)
@@ -538,7 +640,7 @@ restart_node(struct flow *f, unused_arg void *arg)
 	}
 	if (f->flags & CORE_FORCED)
 		memcpy(f->deps, f->deps + f->ndeps, f->ndeps * sizeof(struct flow *));
-	f->flags &= (uint16_t)~(CORE_DEPSDONE | CORE_INHERITED);
+	f->flags &= (uint16_t)~(CORE_DEPSDONE | CORE_INHERITED | CORE_DEPFAILED);
 }
 
 void
@@ -557,7 +659,7 @@ core_restart(struct core *c)
 bool
 core_idle(const struct core *c)
 {
-	return c->queue.head == NULL && c->walk.n == 0 && c->settled.n == 0;
+	return c->queue.head == NULL && c->nwides == 0 && c->walk.n == 0 && c->settled.n == 0;
 }
 
 struct flow *
@@ -566,7 +668,7 @@ core_next(struct core *c, unsigned *budget)
 	struct flow *f;
 
 	for (; *budget > 0; --*budget) {
-		if (keys_step(c))
+		if (wide_step(c) || keys_step(c))
 			continue;
 		f = queue_pop(&c->queue);
 		if (!f)
@@ -588,6 +690,7 @@ core_next(struct core *c, unsigned *budget)
 			tell_dependents(c, f);
 			break;
 		default:
+			--*budget;
 			return f;
 		}
 	}

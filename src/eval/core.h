@@ -30,6 +30,13 @@ struct flow_vec {
 };
 void flow_vec_push(struct flow_vec *, struct flow *);
 
+/* A node with very many operands, in the middle of something that goes over all of them; core_next goes on with it. */
+struct wide {
+	struct flow   *node;
+	uint32_t       at;
+	struct value **in;	/* owned, refs: the operands' values for its continuation; NULL: they are being asked for */
+};
+
 struct core {
 	struct graph	 *graph;	/* kept */
 	struct flow	 *root;
@@ -38,9 +45,12 @@ struct core {
 	struct flow_queue queue;
 	struct flow_vec	  walk, settled;	/* keys.c: to be walked, last first; to get their key */
 	size_t		  nsettled;		/* of those, done */
+	struct wide	 *wides;		/* a stack */
+	size_t		  nwides, wides_cap;
 	struct flow_vec	  failures;	/* nodes that failed on their own and were wanted */
 	struct digest	 *in;		/* scratch */
 	size_t		  nin;
+	bool		  doubtful;		/* a node that was done has failed: not all that need it were told */
 	uint64_t	  more_edges;	/* found on the way: forks, forced operands */
 	struct eval_stats *stats;	/* kept */
 };
@@ -86,6 +96,7 @@ enum {
 	CORE_FORCED = 128,	/* operands were forced: those of before stand behind them, in deps */
 	CORE_INHERITED = 256,	/* its error is another node's */
 	CORE_NEAR = 512,	/* of makers.c; none between its calls */
+	CORE_DEPFAILED = 1024,	/* an operand has an error */
 	CORE_RANK = 2048,	/* and all above: the rank, so many times this */
 };
 void core_enqueue(struct core *, struct flow *);	/* fine on one that is queued */

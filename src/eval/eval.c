@@ -302,7 +302,7 @@ shapes_release(struct eval *e)
 
 	HASH_ITER(hh, e->shapes, w, tmp) {
 		HASH_DEL(e->shapes, w);
-		free(w->name);
+		free(w->shape);
 		free(w);
 	}
 }
@@ -329,9 +329,10 @@ eval_release(struct op *op)
 		op_cancel(&p->op);
 		free(p);
 	}
+	spare_release(&e->spares);
 	shapes_release(e);
 	origin_free(e->origin);
-	free(e->files);
+	result_release(e);
 	fileset_builder_free(e->missing);
 	heal_release(e);
 	err_free(e->trouble);

@@ -4,6 +4,7 @@
 
 #include <uthash.h>
 
+#include "base/spare.h"
 #include "eval/config.h"
 #include "eval/core.h"
 #include "eval/lookup.h"
@@ -19,7 +20,7 @@
 #define WINDOW_MAX   256
 #define WINDOW_RANKS 7
 struct window {
-	char		 *name;		/* shape; owned, or NULL */
+	char		 *shape;	/* its key; owned, or NULL */
 	unsigned	  out;		/* works under way */
 	struct flow_queue waiting[WINDOW_RANKS];	/* by rank, roughly; the highest is started first */
 	void (*start)(struct eval *, struct window *, struct flow *);
@@ -77,12 +78,12 @@ struct eval {
 	TAILQ_HEAD(, window) due;
 	TAILQ_HEAD(, work) works;
 	size_t		   nworks;
+	struct spare	   spares;	/* for works */
 	struct work	  *keys;	/* works of execs, by physical key */
 	TAILQ_HEAD(, put)  puts;
 	bool		   put_failed;	/* and it was said */
 	struct heal	  *heal;	/* owned: heal.c */
-	struct file	  *files;	/* of the result, still to be seen to, from the end */
-	size_t		   nfiles;
+	struct result_files *files;	/* owned: result.c */
 	struct fileset_builder *missing;	/* of these, or NULL */
 	struct err	  *trouble;	/* ends the attempt: recorded by a callback */
 	bool		   kill;		/* asked for */
@@ -114,6 +115,7 @@ void eval_windows_empty(struct eval *);			/* of execs and look-ups: as if nobody
 
 /* result.c */
 void result_plan(struct eval *);
+void result_release(struct eval *);
 void result_step(struct eval *);
 void result_missing(struct eval *, const struct file *);
 

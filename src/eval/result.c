@@ -10,47 +10,103 @@
  * The files of the result. Whoever reads it later finds them in the repository: inputs that are part of it enter only
  * now, and of the others a look says whether they are there, for a hit has trusted the cache. What is missing is made
  * anew, and then this begins again.
+ *
+ * The result is gone through part by part as works become free: a list of a million files must not hold the loop.
  */
-struct gather {
-	struct eval *eval;
-	size_t	     cap;
+struct result_files {
+	size_t	     at;	/* of the value's own parts, the next */
+	struct file *v;		/* of the part before, still to be seen to */
+	size_t	     n, cap;
+	const struct file **seen;	/* open addressing, a power of two; they stand in the value */
+	size_t	     nseen, size;
 };
+
+static const struct file **
+seen_slot(const struct file **seen, size_t size, const struct file *file)
+{
+	uint64_t h;
+	size_t i;
+
+	memcpy(&h, file->id.b, sizeof h);
+	for (i = h & (size - 1); seen[i] != NULL && !digest_equal(&seen[i]->id, &file->id); i = (i + 1) & (size - 1))
+		;
+	return &seen[i];
+}
+
+static void
+seen_grow(struct result_files *r)
+{
+	size_t size = 2 * r->size;
+	const struct file **seen = xcalloc(size, sizeof *seen);
+
+	for (size_t i = 0; i < r->size; i++)
+		if (r->seen[i] != NULL)
+			*seen_slot(seen, size, r->seen[i]) = r->seen[i];
+	free(r->seen);
+	r->seen = seen;
+	r->size = size;
+}
 
 static void
 gather_file(unused_arg const char *path, const struct file *file, void *arg)
 {
-	struct gather *g = arg;
-	struct eval *e = g->eval;
+	struct result_files *r = arg;
+	const struct file **slot;
 
-	if (e->nfiles == g->cap) {
-		g->cap = g->cap ? 2 * g->cap : 16;
-		e->files = xreallocarray(e->files, g->cap, sizeof *e->files);
+	if (4 * (r->nseen + 1) > 3 * r->size)
+		seen_grow(r);
+	slot = seen_slot(r->seen, r->size, file);
+	if (*slot != NULL)
+		return;
+	*slot = file;
+	r->nseen++;
+	if (r->n == r->cap) {
+		r->cap = r->cap ? 2 * r->cap : 16;
+		r->v = xreallocarray(r->v, r->cap, sizeof *r->v);
 	}
-	e->files[e->nfiles++] = *file;
+	r->v[r->n++] = *file;
 }
 
-static int
-file_cmp(const void *a, const void *b)
+void
+result_release(struct eval *e)
 {
-	return digest_cmp(&((const struct file *)a)->id, &((const struct file *)b)->id);
+	if (e->files == NULL)
+		return;
+	free(e->files->v);
+	free(e->files->seen);
+	free(e->files);
+	e->files = NULL;
 }
 
 void
 result_plan(struct eval *e)
 {
-	struct gather g = { e, 0 };
-	size_t n = 0;
+	struct result_files *r = xcalloc(1, sizeof *r);
 
-	free(e->files);
-	e->files = NULL;
-	e->nfiles = 0;
-	value_each_file(e->root->value, gather_file, &g);
-	if (e->nfiles > 0)
-		qsort(e->files, e->nfiles, sizeof *e->files, file_cmp);
-	for (size_t i = 0; i < e->nfiles; i++)
-		if (n == 0 || file_cmp(&e->files[n - 1], &e->files[i]) != 0)
-			e->files[n++] = e->files[i];
-	e->nfiles = n;
+	result_release(e);
+	e->files = r;
+	/* Room for a file a part at once: to move a large table takes too long. */
+	for (r->size = 64; 3 * r->size < 4 * (value_nparts(e->root->value) + 1);)
+		r->size *= 2;
+	r->seen = xcalloc(r->size, sizeof *r->seen);
+}
+
+/* One file more to be seen to; false: no more. */
+static bool
+next_file(struct eval *e, struct file *out)
+{
+	struct result_files *r = e->files;
+	const struct value *v = e->root->value;
+	size_t n = value_nparts(v);
+
+	while (r->n == 0 && r->at < (n > 0 ? n : 1)) {
+		value_each_file(n > 0 ? value_part(v, r->at) : v, gather_file, r);
+		r->at++;
+	}
+	if (r->n == 0)
+		return false;
+	*out = r->v[--r->n];
+	return true;
 }
 
 static void
@@ -79,8 +135,10 @@ result_missing(struct eval *e, const struct file *file)
 void
 result_step(struct eval *e)
 {
-	while (e->nfiles > 0 && e->light.out < WINDOW_MAX && !e->trouble)
-		see_to(e, &e->files[--e->nfiles]);
+	struct file file;
+
+	while (e->light.out < WINDOW_MAX && !e->trouble && next_file(e, &file))
+		see_to(e, &file);
 	if (e->nworks > 0 || e->trouble)
 		return;
 	if (e->missing) {

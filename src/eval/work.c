@@ -21,7 +21,7 @@ static void work_submit(struct work *);
 static struct work *
 work_new(struct eval *e, struct window *win, struct flow *f)
 {
-	struct work *w = xcalloc(1, sizeof *w);
+	struct work *w = spare_take(&e->spares, sizeof *w);
 
 	w->eval = e;
 	w->window = win;
@@ -89,14 +89,14 @@ work_free(struct work *w)
 	e->nworks--;
 	if (w->window)
 		window_left(e, w->window);
-	if (w->window && w->window->name && w->started)
+	if (w->window && w->window->shape && w->started)
 		e->stats.running--;
-	else if (w->window && w->window->name)
+	else if (w->window && w->window->shape)
 		e->stats.waiting--;
 	if (w->has_result)
 		exec_result_release(&w->result);
 	node_config_release(&w->nc);
-	free(w);
+	spare_give(&e->spares, w);
 	op_wake(&e->op);
 }
 
@@ -612,26 +612,37 @@ eval_windows_empty(struct eval *e)
 	}
 }
 
+/* The amounts as they stand in memory: to print them would cost more than all the rest of the queueing. */
+static void
+shape_key(const struct resources *res, struct buf *key)
+{
+	const double amounts[] = { res->mem, res->cpu, res->disk };
+
+	buf_add(key, amounts, sizeof amounts);
+	for (unsigned i = 0; i < res->nfeatures; i++)
+		buf_addf(key, " %s=%a", res->features[i].label, res->features[i].amount);
+}
+
 static struct window *
 shape_window(struct eval *e, const struct flow *f)
 {
 	struct resources res = RESOURCES_INIT;
-	struct buf name = BUF_INIT;
+	struct buf key = BUF_INIT;
 	struct window *win;
 
 	node_resources(f, learned(e, f), 0, &eval_alloc(e)->resources, &res);
-	buf_addf(&name, "%a %a %a", res.mem, res.cpu, res.disk);
-	for (unsigned i = 0; i < res.nfeatures; i++)
-		buf_addf(&name, " %s=%a", res.features[i].label, res.features[i].amount);
+	shape_key(&res, &key);
 	resources_release(&res);
-	HASH_FIND_STR(e->shapes, buf_str(&name), win);
+	HASH_FIND(hh, e->shapes, key.p, key.len, win);
 	if (!win) {
+		size_t len = key.len;
+
 		win = xcalloc(1, sizeof *win);
-		win->name = buf_take(&name, NULL);
+		win->shape = buf_take(&key, NULL);
 		window_init(win, exec_begin);
-		HASH_ADD_KEYPTR(hh, e->shapes, win->name, strlen(win->name), win);
+		HASH_ADD_KEYPTR(hh, e->shapes, win->shape, len, win);
 	}
-	buf_release(&name);
+	buf_release(&key);
 	return win;
 }
 

@@ -86,7 +86,7 @@ void
 fileset_builder_add(struct fileset_builder *b, const char *path, const struct file *file)
 {
 	if (b->n == b->cap) {
-		b->cap = b->cap ? 2 * b->cap : 8;
+		b->cap = b->cap ? 4 * b->cap : 1;	/* mostly it is one */
 		b->v = xreallocarray(b->v, b->cap, sizeof *b->v);
 	}
 	b->v[b->n] = (struct pending){ .path = b->chars.len, .seq = b->n, .file = *file };

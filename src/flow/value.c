@@ -430,6 +430,19 @@ value_get_func(const struct value *v)
 }
 
 size_t
+value_nparts(const struct value *v)
+{
+	return value_is_comp(v) ? comp_nparts(v) : 0;
+}
+
+struct value *
+value_part(const struct value *v, size_t i)
+{
+	assert(i < value_nparts(v));
+	return VAL(val_comp, v)->v[i];
+}
+
+size_t
 value_len(const struct value *v)
 {
 	assert(value_is_comp(v) && v->kind != VAL_VARIANT);

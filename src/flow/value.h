@@ -76,6 +76,9 @@ struct fileset *value_get_dir(const struct value *);
 struct flow *value_get_flow(const struct value *);
 struct value_func *value_get_func(const struct value *);
 size_t value_len(const struct value *);				/* elements, entries, fields */
+/* Everything it is made of, keys of a map included: for walks that go part by part. 0: it has no parts. */
+size_t value_nparts(const struct value *);
+struct value *value_part(const struct value *, size_t i);
 struct value *value_at(const struct value *, size_t i);		/* list, tuple, struct, module, map's value */
 struct value *value_key_at(const struct value *, size_t i);	/* map, in natural key order */
 struct value *value_lookup(const struct value *map, const struct value *key);	/* NULL if absent */

@@ -60,7 +60,7 @@ flight_release(struct op *op)
 	if (f->has_result)
 		exec_result_release(&f->result);
 	err_free(f->err);
-	free(f);
+	spare_give(&w->sched->flights, f);
 }
 
 /* Would the same request fail in the same way? */
@@ -313,8 +313,8 @@ static const struct op_type flight_type = { "flight", flight_advance, flight_rel
 struct flight *
 flight_new(struct sched_run *run, const struct task_want *want)
 {
-	struct flight *f = xcalloc(1, sizeof *f), *other;
 	struct worker *w = run->worker;
+	struct flight *f = spare_take(&w->sched->flights, sizeof *f), *other;
 
 	op_init(&f->op, w->sched->loop, &flight_type);
 	f->worker = w;

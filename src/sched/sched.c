@@ -33,6 +33,8 @@ sched_free(struct sched *s)
 	while (!TAILQ_EMPTY(&s->ends))
 		hold_end_cancel(TAILQ_FIRST(&s->ends));
 	assert(TAILQ_EMPTY(&s->workers) && TAILQ_EMPTY(&s->wants) && s->inflight == NULL && s->stats.runs == 0);
+	spare_release(&s->tasks);
+	spare_release(&s->flights);
 	free(s);
 }
 

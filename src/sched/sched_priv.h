@@ -4,6 +4,7 @@
 
 #include <uthash.h>
 
+#include "base/spare.h"
 #include "loop/loop.h"
 #include "sched/admit.h"
 #include "sched/sched.h"
@@ -126,6 +127,7 @@ struct sched {
 	TAILQ_HEAD(, alloc_want) wants;
 	TAILQ_HEAD(, hold_end) ends;	/* those that nobody waits for */
 	struct flight  *inflight;	/* joinable flights by key */
+	struct spare	tasks, flights;
 	struct sched_stats stats;
 };
 

@@ -51,12 +51,14 @@ task_release(struct op *op)
 {
 	struct task *t = op_owner(op, struct task, op);
 
+	struct spare *spares = &t->run->sched->tasks;
+
 	assert(t->flight == NULL);
 	t->run->ntasks--;
 	if (t->has_result)
 		exec_result_release(&t->result);
 	err_free(t->err);
-	free(t);
+	spare_give(spares, t);
 }
 
 static const struct op_type task_type = { "task", task_advance, task_release };
@@ -108,7 +110,7 @@ joinable(struct sched_run *run, const struct digest *key)
 struct task *
 sched_submit(struct sched_run *run, const struct task_want *want, const struct task_events *events, void *arg)
 {
-	struct task *t = xcalloc(1, sizeof *t);
+	struct task *t = spare_take(&run->sched->tasks, sizeof *t);
 	struct flight *f;
 
 	op_init(&t->op, run->sched->loop, &task_type);
