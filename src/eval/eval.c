@@ -18,7 +18,7 @@
  * every decision about the whole is taken in its advance.
  */
 
-#define STEPS 500	/* of the core in one turn of the loop */
+#define STEPS 1000	/* of the core in one turn of the loop */
 
 static const char *
 state_name(enum eval_state s)
@@ -109,7 +109,7 @@ window_level(unsigned rank)
 void
 window_push(struct eval *e, struct window *w, struct flow *f)
 {
-	queue_push(&w->waiting[w->name ? window_level(core_rank(f)) : 0], f);
+	queue_push(&w->waiting[w->shape ? window_level(core_rank(f)) : 0], f);
 	window_due(e, w);
 }
 
