@@ -296,7 +296,7 @@ press_row(struct keeper *k, struct keeper_child *c, const struct ledger_row *row
 		if (since != 0 && now - since >= (int64_t)row->retain_ns)
 			ledger_kill(k->env.ledger, c->slot, LEDGER_RETAIN);
 		else if (row->watched && row->command != 0 && row->amount.mem > 0 &&
-		    (double)proctree_rss(row->worker) > row->amount.mem)
+		    proctree_exceeds(row->worker, (uint64_t)row->amount.mem))
 			ledger_kill(k->env.ledger, c->slot, LEDGER_MEMORY);
 		else
 			c->term_at = 0;

@@ -118,16 +118,58 @@ proctree_signal(pid_t root, int signo, bool (*spare)(pid_t, void *), void *arg)
 	return n;
 }
 
-uint64_t
-proctree_rss(pid_t root)
+/* `Name:   123 kB` of a process's sums; 0 if there is no such line. */
+static uint64_t
+rollup_field(const char *text, const char *name)
 {
+	size_t n = strlen(name);
+
+	for (const char *p = text; p != NULL; p = strchr(p, '\n'), p = p != NULL ? p + 1 : NULL)
+		if (strncmp(p, name, n) == 0)
+			return strtoull(p + n, NULL, 10) << 10;
+	return 0;
+}
+
+/*
+ * What would be free without it: its part of what it shares with its like, and nothing of files, which the kernel can
+ * read again. Of a process that we may not look into, all that is resident.
+ */
+static uint64_t
+proc_own(const struct proc *p, uint64_t page)
+{
+	char path[48], text[4096];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)p->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return p->rss_pages * page;
+	text[n] = '\0';
+	if (strstr(text, "Pss_Anon:") == NULL)		/* an older kernel */
+		return rollup_field(text, "Pss:") + rollup_field(text, "SwapPss:");
+	return rollup_field(text, "Pss_Anon:") + rollup_field(text, "Pss_Shmem:") + rollup_field(text, "SwapPss:");
+}
+
+bool
+proctree_exceeds(pid_t root, uint64_t limit)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), sum = 0;
 	struct procs s = { NULL, 0, 0 };
-	uint64_t pages = 0;
 
 	procs_scan(&s);
 	procs_mark(&s, root, NULL, NULL);
 	for (size_t i = 0; i < s.n; i++)
-		pages += s.p[i].in ? s.p[i].rss_pages : 0;
+		sum += s.p[i].in ? s.p[i].rss_pages * page : 0;
+	/* Mostly that is enough to know; a closer look takes the kernel some milliseconds for a big process. */
+	if (sum > limit) {
+		sum = 0;
+		for (size_t i = 0; i < s.n && sum <= limit; i++)
+			sum += s.p[i].in ? proc_own(&s.p[i], page) : 0;
+	}
 	free(s.p);
-	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return sum > limit;
 }

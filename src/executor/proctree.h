@@ -12,6 +12,7 @@
  */
 /* Signals every process below root (not root itself) except those for which spare says yes. Returns their number. */
 unsigned proctree_signal(pid_t root, int signo, bool (*spare)(pid_t, void *), void *arg);
-uint64_t proctree_rss(pid_t root);	/* bytes of resident memory below root */
+/* Has all below root together more than so many bytes of memory of its own? What is shared among it counts once. */
+bool proctree_exceeds(pid_t root, uint64_t limit);
 
 #endif

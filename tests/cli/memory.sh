@@ -151,4 +151,75 @@ ok 750"
 	expect_amounts "ok 750"
 '
 
+test_case 'what several processes share counts once, watched or not' '
+	cat >family.py <<"END"
+import mmap, os, sys, time
+held = b"x" * (300 << 20)
+children = 0
+for i in range(3):
+    if os.fork() == 0:
+        time.sleep(3)
+        os._exit(0)
+for i in range(3):
+    assert os.wait()[1] == 0
+print(len(held))
+END
+	cat >family.rf <<EOF
+val Main = exec(image := "host", mem := 500*MiB) (out file) {" python3 $T/family.py > {{out}} "}
+EOF
+	export WEIR_ROOT=$T/family
+	expect_exit 0 weir run family.rf
+	expect_amounts "ok 500"
+	./bare true 2>/dev/null || exit 0
+	export WEIR_ROOT=$T/watched-family
+	expect_exit 0 ./bare weir run family.rf
+	expect_amounts "ok 500"
+'
+
+test_case 'a file that is mapped is no memory of the command' '
+	./bare true 2>/dev/null || skip "this host does not allow a mount namespace"
+	cat >map.py <<"END"
+import mmap, sys, time
+with open(sys.argv[1], "rb") as f:
+    m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+    print(sum(m[i] for i in range(0, len(m), 4096)))
+    time.sleep(3)
+END
+	truncate -s 700M big
+	cat >map.rf <<EOF
+val Main = exec(image := "host", mem := 500*MiB) (out file) {" python3 $T/map.py $T/big > {{out}} "}
+EOF
+	export WEIR_ROOT=$T/watched-map
+	expect_exit 0 ./bare weir run map.rf
+	expect_amounts "ok 500"
+'
+
+test_case 'one that leaks step by step is met on its way, also through processes of its own' '
+	cat >leak.py <<"END"
+import os, sys, time
+held = []
+for i in range(int(sys.argv[1])):
+    held.append(b"x" * (20 << 20))
+    time.sleep(0.1)
+    if i % 10 == 9 and os.fork() != 0:
+        sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+print(len(held))
+END
+	cat >leak.rf <<EOF
+param steps string
+val Main = exec(image := "host", mem := 500*MiB) (out file) {" python3 $T/leak.py {{steps}} > {{out}} "}
+EOF
+	export WEIR_ROOT=$T/leak
+	expect_exit 0 weir run --resources cpu=2,mem=2GiB leak.rf -steps 32
+	expect_amounts "failed 500
+ok 750"
+	./bare true 2>/dev/null || exit 0
+	export WEIR_ROOT=$T/watched-leak
+	expect_exit 0 ./bare weir run --resources cpu=2,mem=2GiB leak.rf -steps 32
+	expect_amounts "failed 500
+ok 750"
+	expect_exit 11 ./bare weir run --resources cpu=2,mem=2GiB leak.rf -steps 300
+	expect_match err "killed: the command needs more than its [0-9.]+[MG]iB of memory$"
+'
+
 test_done
