@@ -25,13 +25,14 @@ val Main = exec(image := "host", mem := 16*MiB) (out file) {"
 END
 
 # begin MODE OPTION...: a run, with first over and second under way; command is its process. Asynchronous commands of a
-# script ignore SIGINT, and so would what they start: hence Python's way to begin.
+# script ignore SIGINT, all that runs under nohup ignores SIGHUP, and so would what they start: hence Python's way to begin.
 begin() {
 	local mode=$1
 	shift
 	python3 -c '
 import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+for s in signal.SIGINT, signal.SIGHUP, signal.SIGTERM:
+    signal.signal(s, signal.SIG_DFL)
 os.execvp(sys.argv[1], sys.argv[1:])
 ' weir run $run_options --no-cache "$@" "$T/stubborn.rf" -log "$PWD/log" -gate "$PWD/gate" -mode "$mode" \
 		>out 2>err </dev/null &
