@@ -19,6 +19,7 @@ struct graph {
 	struct flow  **slots;	/* open addressing, power of two, at most three quarters full */
 	size_t	       nslots;
 	size_t	       nnodes, nedges;
+	struct flow_exec *newest;	/* of a node, or NULL */
 	const char    *recent[16];	/* by slot, the text kept last: most nodes repeat those of their neighbour */
 };
 
@@ -204,33 +205,69 @@ env_copy(struct graph *g, const char *const *from)
 	return env;
 }
 
-/* The exec, its arrays and its deps stand in one piece: there may be a million of them. */
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+same_operands(const struct flow_exec *a, const struct flow_exec *b)
+{
+	bool same = a->nargs == b->nargs && a->nouts == b->nouts;
+
+	for (uint32_t i = 0; same && i < a->nargs; i++)
+		same = a->args[i].out == b->args[i].out && a->args[i].index == b->args[i].index &&
+		    same_text(a->args[i].name, b->args[i].name);
+	for (uint32_t i = 0; same && i < a->nouts; i++)
+		same = a->outs[i].dir == b->outs[i].dir && same_text(a->outs[i].name, b->outs[i].name);
+	return same;
+}
+
+static void
+operands_copy(struct graph *g, struct flow_exec *y, const struct flow_exec *x)
+{
+	size_t args = x->nargs * sizeof *x->args;
+	char *p = arena_alloc(g->arena, args + x->nouts * sizeof *x->outs);
+
+	y->args = (void *)p;
+	for (uint32_t i = 0; i < x->nargs; i++) {
+		y->args[i] = x->args[i];
+		y->args[i].name = keep(g, KEEP_NAMES + i, x->args[i].name);
+	}
+	y->outs = (void *)(p + args);
+	for (uint32_t i = 0; i < x->nouts; i++) {
+		y->outs[i] = x->outs[i];
+		y->outs[i].name = keep(g, KEEP_NAMES + x->nargs + i, x->outs[i].name);
+	}
+}
+
+/*
+ * The exec and its deps stand in one piece: there may be a million of them. Most come from the same place in the
+ * program as the one before, and share what it says of arguments and outputs.
+ */
 static void
 exec_copy(struct graph *g, struct flow *f, const struct flow_exec *x, struct flow *const *deps, size_t ndeps)
 {
-	size_t args = x->nargs * sizeof *x->args, outs = x->nouts * sizeof *x->outs;
-	char *p = arena_alloc(g->arena, sizeof *x + args + outs + ndeps * sizeof *deps);
+	char *p = arena_alloc(g->arena, sizeof *x + ndeps * sizeof *deps);
 	struct flow_exec *y = (struct flow_exec *)(void *)p;
 
 	*y = *x;
 	y->image = keep(g, KEEP_IMAGE, x->image);
 	y->image_digest = keep(g, KEEP_IMAGE_DIGEST, x->image_digest);
 	y->cmd = keep(g, KEEP_CMD, x->cmd);
-	y->args = (void *)(p + sizeof *x);
-	for (uint32_t i = 0; i < x->nargs; i++) {
-		y->args[i] = x->args[i];
-		y->args[i].name = keep(g, KEEP_NAMES + i, x->args[i].name);
+	if (g->newest != NULL && same_operands(g->newest, x)) {
+		y->args = g->newest->args;
+		y->outs = g->newest->outs;
+	} else {
+		operands_copy(g, y, x);
 	}
-	y->outs = (void *)(p + sizeof *x + args);
-	for (uint32_t i = 0; i < x->nouts; i++) {
-		y->outs[i] = x->outs[i];
-		y->outs[i].name = keep(g, KEEP_NAMES + x->nargs + i, x->outs[i].name);
-	}
+	g->newest = y;
 	y->env = env_copy(g, x->env);
 	memset(&y->resources, 0, sizeof y->resources);
 	resources_copy(&y->resources, &x->resources);
 	f->u.exec = y;
-	f->deps = (void *)(p + sizeof *x + args + outs);
+	f->deps = (void *)(p + sizeof *x);
 	if (ndeps > 0)
 		memcpy(f->deps, deps, ndeps * sizeof *deps);
 	f->ndeps = (uint32_t)ndeps;

@@ -45,7 +45,7 @@ struct flow_exec {
 	const char	 *image;	/* "host", "host:TAG", or a container image */
 	const char	 *image_digest;	/* resolved, or NULL */
 	const char	 *cmd;		/* printf-like: %s is a hole, %% a percent sign */
-	struct flow_arg	 *args;		/* in the order of the holes */
+	struct flow_arg	 *args;		/* in the order of the holes; with outs, shared by nodes that are alike */
 	uint32_t	  nargs, nouts;
 	struct flow_out	 *outs;		/* in declared order */
 	const char *const *env;		/* declared environment, NAME=VALUE, sorted; NULL terminated, or NULL */

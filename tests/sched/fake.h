@@ -42,6 +42,7 @@ struct fake {
 	struct buf	 log;
 	unsigned	 nput, nstarted, nkilled, nrunning, max_running, ngets, nputs, nrepo_put;
 	TAILQ_HEAD(, fake_attempt) attempts;
+	struct fake_attempt *by_key;
 	TAILQ_HEAD(, fake_want) wants;
 	struct fake_entry *entries;
 	struct fake_object *objects;	/* in the repository: outputs of what ended well, and what was put */

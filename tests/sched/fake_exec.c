@@ -26,6 +26,8 @@ struct fake_attempt {
 	struct exec_result result;
 	TAILQ_HEAD(, fake_wait) waits;
 	TAILQ_ENTRY(fake_attempt) link;
+	struct fake_attempt *same, *last;	/* the next of its key; of the first: the last */
+	UT_hash_handle	   hh;	/* of the first of a key */
 };
 struct fake_exec {
 	struct exec	     exec;
@@ -230,6 +232,22 @@ command_result(struct fake *f, const struct exec_config *c, struct exec_result *
 		f->run(f, c, r, ns, f->arg);
 }
 
+/* In the order of their puts, those of one key. */
+static void
+attempt_enter(struct fake *f, struct fake_attempt *a)
+{
+	struct fake_attempt *first;
+
+	HASH_FIND(hh, f->by_key, &a->key, sizeof a->key, first);
+	if (first) {
+		first->last->same = a;
+		first->last = a;
+	} else {
+		a->last = a;
+		HASH_ADD(hh, f->by_key, key, sizeof a->key, a);
+	}
+}
+
 static struct fake_attempt *
 attempt_new(struct fake *f, const struct exec_config *c)
 {
@@ -243,6 +261,7 @@ attempt_new(struct fake *f, const struct exec_config *c)
 	TAILQ_INIT(&a->waits);
 	timer_init(&a->end, f->loop, "fake_exec", attempt_end, a);
 	TAILQ_INSERT_TAIL(&f->attempts, a, link);
+	attempt_enter(f, a);
 	a->result.attempt = 1;
 	a->stores = c->type == EXEC_COMMAND || c->install;
 	if (c->type == EXEC_INTERN)
@@ -283,13 +302,14 @@ attempt_find(struct fake *f, const struct exec_config *c)
 {
 	struct fake_attempt *a;
 
-	TAILQ_FOREACH(a, &f->attempts, link) {
+	HASH_FIND(hh, f->by_key, &c->key, sizeof c->key, a);
+	for (; a; a = a->same) {
 		bool ours = digest_equal(&a->claim.run, &c->claim.run);
 		bool alive = !a->over && a->result.state != ATTEMPT_LOST, ok = a->over && a->result.state == ATTEMPT_OK;
 		bool failed = a->over && a->result.state == ATTEMPT_FAILED && a->claim.try_ == c->claim.try_ &&
 		    a->claim.retry == c->claim.retry;
 
-		if (c->type == EXEC_COMMAND && digest_equal(&a->key, &c->key) &&
+		if (c->type == EXEC_COMMAND &&
 		    (ours ? alive || ok || failed : c->claim.join && (alive || ok)) && attempt_whole(a))
 			return a;
 	}
@@ -380,6 +400,7 @@ fake_executor_release(struct fake *f)
 {
 	struct fake_attempt *a;
 
+	HASH_CLEAR(hh, f->by_key);
 	while ((a = TAILQ_FIRST(&f->attempts)) != NULL) {
 		TAILQ_REMOVE(&f->attempts, a, link);
 		assert_true(TAILQ_EMPTY(&a->waits));
