@@ -67,25 +67,42 @@ write_proc(const char *path, const char *text)
 	return ok;
 }
 
-/* A mount namespace of our own: as root, or inside a user namespace that maps nobody but ourselves. */
-static bool
+/* A sentence with the reason that the system gave last. Good until the next. */
+static const char *
+because(const char *what)
+{
+	static char text[160];
+
+	snprintf(text, sizeof text, "%s: %s", what, strerror(errno));
+	return text;
+}
+
+/* A mount namespace of our own: as root, or inside a user namespace that maps nobody but ourselves. Gives why not, or NULL. */
+static const char *
 unshare_mounts(void)
 {
+	static const char refused[] = "this host does not allow a mount namespace";
+
 	char uids[64], gids[64];
 
 	snprintf(uids, sizeof uids, "%d %d 1", (int)geteuid(), (int)geteuid());
 	snprintf(gids, sizeof gids, "%d %d 1", (int)getegid(), (int)getegid());
 	if (unshare(CLONE_NEWNS) != 0) {
 		if (errno != EPERM || unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-			return false;
+			return because(refused);
 		if (!write_proc("/proc/self/setgroups", "deny") || !write_proc("/proc/self/uid_map", uids) ||
 		    !write_proc("/proc/self/gid_map", gids))
-			return false;
+			return because("this host does not let a user namespace have its own user");
 	}
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0)
-		return true;
+		return NULL;
 	/* In a chroot "/" need not be a mount. The one that we mount on is enough, if that is one. */
-	return errno == EINVAL && mount(NULL, "/tmp", NULL, MS_REC | MS_SLAVE, NULL) == 0;
+	if (errno != EINVAL)
+		return because("mounts cannot be kept from the rest of the host");
+	if (mount(NULL, "/tmp", NULL, MS_REC | MS_SLAVE, NULL) == 0)
+		return NULL;
+	return errno == EINVAL ? "neither / nor /tmp is a mount point, as in a chroot: `mount --bind /tmp /tmp` in it makes one" :
+				 because("mounts on /tmp cannot be kept from the rest of the host");
 }
 
 /* A remount must name the flags that the file system already has, or a user namespace refuses it. */
@@ -122,18 +139,21 @@ bind_places(const char *work)
 static const char *
 isolate(struct runtime *r)
 {
+	const char *why;
 	struct stat st;
 
 	if (mkdir(RUNTIME_SEEN, 0755) == 0)
 		chmod(RUNTIME_SEEN, 0755);
 	if (lstat(RUNTIME_SEEN, &st) != 0 || !S_ISDIR(st.st_mode))
 		return RUNTIME_SEEN " is not a directory";
-	if (!unshare_mounts())
-		return "this host does not allow a mount namespace";
+	why = unshare_mounts();
+	if (why != NULL)
+		return why;
 	if (!bind_places(r->work)) {
+		why = because("this host does not allow bind mounts");
 		umount2(RUNTIME_SEEN "/arg", MNT_DETACH);
 		umount2(RUNTIME_SEEN, MNT_DETACH);
-		return "this host does not allow bind mounts";
+		return why;
 	}
 	r->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (r->mounts < 0) {

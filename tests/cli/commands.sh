@@ -95,9 +95,36 @@ test_case 'a host without isolation says so, once' '
 	expect_exit 0 unshare -r sh -c "$no_mounts && exec weir run --root $T/open tree.rf"
 	expect_equal "how often" "$(grep -c isolation err)" 1
 	expect_match err "^weir: isolation is off: commands see paths below the root; keeper/log there says why$"
-	expect_match "$T/open/keeper/log" "^weir-keeper: isolation is off: this host does not allow a mount namespace$"
+	expect_match "$T/open/keeper/log" "^weir-keeper: isolation is off: this host does not allow a mount namespace: No space left on device$"
 	expect_exit 0 weir run --root "$T/open" tree.rf
 	expect_no_match err isolation
+'
+
+test_case 'in a chroot that has no mount for it, the log says what to do' '
+	unshare -m true 2>/dev/null || skip "this host does not allow a mount namespace"
+	mkdir jail
+	for d in bin lib lib64 usr etc; do
+		[ ! -e /$d ] || { [ -L /$d ] && cp -P /$d jail/$d; } || mkdir jail/$d
+	done
+	mkdir -p jail/proc jail/dev jail/tmp jail/build jail/src
+	cp tree.rf in.txt jail/src/
+	cat >jailed <<END
+set -e
+for d in bin lib lib64 usr etc; do
+	[ -L /\$d ] || [ ! -d /\$d ] || mount --rbind /\$d jail/\$d
+done
+mount --rbind /proc jail/proc
+mount --rbind /dev jail/dev
+mount --bind $builddir jail/build
+exec chroot jail /bin/sh -c "cd /src && exec /build/weir run --root /src/root tree.rf"
+END
+	expect_exit 0 unshare -m sh jailed
+	expect_match err "^weir: isolation is off: "
+	expect_match jail/src/root/keeper/log "^weir-keeper: isolation is off: neither / nor /tmp is a mount point, as in a chroot: .mount --bind /tmp /tmp. in it makes one$"
+	sed -i "s,^exec,mount --bind jail/tmp jail/tmp; exec," jailed
+	rm -r jail/src/root
+	expect_exit 0 unshare -m sh jailed
+	expect_no_match err "isolation is off"
 '
 
 test_case 'what is said of a run: its id first and last, a line for each exec' '
