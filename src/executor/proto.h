@@ -15,7 +15,7 @@
  * An ordinary exec: put -> taken (created, running) -> done (with its manifest).
  */
 #define PROTO_VERSION 1
-#define PROTO_INLINE  (64u << 10)	/* a longer message travels as a sealed memfd */
+#define PROTO_INLINE  (64u << 10)	/* a longer message travels as a memfd */
 #define PROTO_MAX     (256u << 20)
 #define PROTO_CMD_MAX (100u << 10)	/* longer commands run from a file: execve refuses 128 KiB */
 

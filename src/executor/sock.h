@@ -9,7 +9,7 @@
 #include "store/sock.h"
 
 /*
- * Messages over the keeper's sockets: one packet each; a long one travels as a sealed memfd. Their
+ * Messages over the keeper's sockets: one packet each; a long one travels as a memfd. Their
  * addresses are those of store/sock.h.
  */
 enum sock_sent { SOCK_SENT, SOCK_FULL, SOCK_GONE };	/* FULL: wait for writable. GONE: nobody listens any more */

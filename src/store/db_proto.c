@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "base/fdmsg.h"
 
 /*
  * Encoding and decoding of the writer's packets. The decoder trusts nothing: a client of another
@@ -132,61 +132,19 @@ db_reply_decode(const void *packet, size_t n, struct db_reply *out)
 	return NULL;
 }
 
-static int
-memfd_of(const void *p, size_t n, int *out)
-{
-	int fd = memfd_create("weir-db-value", MFD_CLOEXEC), eno;
-
-	if (fd == -1)
-		return errno;
-	for (size_t done = 0; done < n;) {
-		ssize_t w = write(fd, (const char *)p + done, n - done);
-
-		if (w == -1 && errno == EINTR)
-			continue;
-		if (w == -1) {
-			eno = errno;
-			close(fd);
-			return eno;
-		}
-		done += (size_t)w;
-	}
-	*out = fd;
-	return 0;
-}
-
 int
 db_req_send(int sock, const struct db_req *r, int flags)
 {
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct buf packet = BUF_INIT;
-	struct iovec iov;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int fd = -1, eno = 0;
-	ssize_t n;
+	int fd = -1, eno;
 
 	if (db_req_by_fd(r)) {
-		eno = memfd_of(r->value, r->vlen, &fd);
-		if (eno)
-			return eno;
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof control;
-		control.h.cmsg_len = CMSG_LEN(sizeof(int));
-		control.h.cmsg_level = SOL_SOCKET;
-		control.h.cmsg_type = SCM_RIGHTS;
-		memcpy(CMSG_DATA(&control.h), &fd, sizeof fd);
+		fd = fdmsg_file(r->value, r->vlen);
+		if (fd == -1)
+			return errno;
 	}
 	db_req_encode(r, &packet);
-	iov.iov_base = packet.p;
-	iov.iov_len = packet.len;
-	do
-		n = sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
-	while (n == -1 && errno == EINTR);
-	if (n == -1)
-		eno = errno;
+	eno = fdmsg_send(sock, NULL, packet.p, packet.len, fd, flags);
 	buf_release(&packet);
 	if (fd != -1)
 		close(fd);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/crash.h"
+#include "base/fdmsg.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "store/db_env.h"
@@ -80,26 +81,6 @@ client_drop(struct client *c, struct err *why)
 	c->gone = true;
 }
 
-/* A memfd is read, not mapped: its sender may still shorten it. */
-static struct err *
-read_passed(int fd, char *out, size_t n)
-{
-	size_t done = 0;
-
-	if (fd == -1)
-		return err_msg(ERR_INVALID, "a long value without its descriptor");
-	while (done < n) {
-		ssize_t r = pread(fd, out + done, n - done, (off_t)done);
-
-		if (r == -1 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return err_msg(ERR_INVALID, "a long value that is shorter than announced");
-		done += (size_t)r;
-	}
-	return NULL;
-}
-
 static void
 take(struct writer *w, struct client *c, size_t n, int fd)
 {
@@ -113,10 +94,12 @@ take(struct writer *w, struct client *c, size_t n, int fd)
 	}
 	r->bytes = xmalloc(r->req.klen + r->req.vlen);
 	memcpy(r->bytes, r->req.key, r->req.klen);
-	if (db_req_by_fd(&r->req))
-		err = read_passed(fd, r->bytes + r->req.klen, r->req.vlen);
-	else
+	if (!db_req_by_fd(&r->req))
 		memcpy(r->bytes + r->req.klen, r->req.value, r->req.vlen);
+	else if (fd == -1)
+		err = err_msg(ERR_INVALID, "a long value without its descriptor");
+	else if (!fdmsg_read(fd, r->bytes + r->req.klen, r->req.vlen))
+		err = err_msg(ERR_INVALID, "a long value that is shorter than announced");
 	if (err) {
 		free(r->bytes);
 		client_drop(c, err);
@@ -130,42 +113,20 @@ take(struct writer *w, struct client *c, size_t n, int fd)
 	w->nbytes += r->req.klen + r->req.vlen;
 }
 
-static int
-passed_fd(struct msghdr *msg)
-{
-	int fd = -1;
-
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h))
-		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof fd))
-			memcpy(&fd, CMSG_DATA(h), sizeof fd);
-	return fd;
-}
-
 /* Takes one packet; false when there is none, or the client is gone. */
 static bool
 client_recv(struct writer *w, struct client *c)
 {
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { w->packet, sizeof w->packet };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
-	};
 	ssize_t n;
 	int fd;
 
-	n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n == -1 && errno == EINTR)
-		return true;
+	n = fdmsg_recv(c->fd, w->packet, sizeof w->packet, MSG_DONTWAIT, &fd, NULL);
 	if (n == -1 && errno == EAGAIN)
 		return false;
 	if (n <= 0) {
 		c->gone = true;
 		return false;
 	}
-	fd = passed_fd(&msg);
 	take(w, c, (size_t)n, fd);
 	if (fd != -1)
 		close(fd);
