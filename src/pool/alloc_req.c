@@ -12,7 +12,8 @@
 
 /*
  * Allocate, as an operation. An offer is only a snapshot: losing a race for it is the ordinary case,
- * and then the offers are fetched anew, since what they said is known to be wrong.
+ * and then the offers are fetched anew, since what they said is known to be wrong; and another pool is
+ * asked first, lest one that offers and never grants stands in the way of all others.
  */
 
 #define ROUNDS 6
@@ -26,7 +27,9 @@ struct alloc_req {
 		AR_ACCEPTING,	/* waits for alloc_req_accept_cb */
 		AR_DONE,	/* alloc or err is set: tell the owner */
 	} state;
-	int		    rounds;
+	int		    rounds;	/* so many were lost, each to one of these pools */
+	const struct pool  *refused[ROUNDS];
+	const struct pool  *asked;	/* whose offer it was last */
 	struct pool	   *pool;	/* kept */
 	struct requirements req;
 	struct labels	    labels;
@@ -39,8 +42,18 @@ struct alloc_req {
 	void		   *arg;
 };
 
-const struct offer *
-offers_pick(const struct offers *o, const struct resources *min, const struct resources *max)
+static bool
+has_refused(const struct alloc_req *r, const struct pool *p)
+{
+	for (int i = 0; i < r->rounds; i++)
+		if (r->refused[i] == p)
+			return true;
+	return false;
+}
+
+/* r: not of pools that have refused it; NULL: of all. */
+static const struct offer *
+pick_from(const struct offers *o, const struct resources *min, const struct resources *max, const struct alloc_req *r)
 {
 	const struct offer *best = NULL;
 	double least = INFINITY;
@@ -48,7 +61,7 @@ offers_pick(const struct offers *o, const struct resources *min, const struct re
 	for (size_t i = 0; i < o->n; i++) {
 		double d;
 
-		if (!resources_available(&o->v[i].available, min))
+		if (!resources_available(&o->v[i].available, min) || (r && has_refused(r, o->v[i].pool)))
 			continue;
 		d = resources_scaled_distance(&o->v[i].available, max);
 		if (d < least) {
@@ -57,6 +70,12 @@ offers_pick(const struct offers *o, const struct resources *min, const struct re
 		}
 	}
 	return best;
+}
+
+const struct offer *
+offers_pick(const struct offers *o, const struct resources *min, const struct resources *max)
+{
+	return pick_from(o, min, max, NULL);
 }
 
 /* The files of this host only: asking a directory service could hold up the loop. */
@@ -119,6 +138,7 @@ alloc_req_accept_cb(struct alloc *alloc, struct err *err, void *arg)
 	r->child = NULL;
 	if (err_is(err, ERR_NOT_EXIST)) {	/* somebody was faster */
 		err_free(err);
+		r->refused[r->rounds] = r->asked;
 		if (++r->rounds < ROUNDS)
 			r->state = AR_LIST;
 		else
@@ -153,7 +173,9 @@ pick(struct alloc_req *r)
 	const struct offer *o;
 
 	requirements_max(&r->req, &max);
-	o = offers_pick(&r->offers, &r->req.min, &max);
+	o = pick_from(&r->offers, &r->req.min, &max, r);
+	if (!o)
+		o = offers_pick(&r->offers, &r->req.min, &max);
 	if (!o) {
 		finish_with(r, unavailable("no allocs available in pool"));
 	} else {
@@ -161,6 +183,7 @@ pick(struct alloc_req *r)
 		meta.owner = alloc_owner();
 		labels_copy(&meta.labels, &r->labels);
 		r->state = AR_ACCEPTING;
+		r->asked = o->pool;
 		r->child = pool_accept(o->pool, o->id, &meta, alloc_req_accept_cb, r);
 	}
 	alloc_meta_release(&meta);

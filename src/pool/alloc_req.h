@@ -6,7 +6,7 @@
 
 /*
  * Gets an alloc from a pool: fetches the offers, picks the one that fits best, accepts it; when
- * somebody was faster, all over again, for a few rounds. Takes of the offer what the requirements
+ * somebody was faster, all over again, for a few rounds, asking another pool first if one covers it. Takes of the offer what the requirements
  * could use at most, and all of it when too little would be left for anybody else, or when `whole`.
  * UNAVAILABLE when no offer covers the minimum, or every round was lost.
  * Keeps the pool, copies the rest; labels may be NULL.

@@ -44,6 +44,9 @@ lie_from_name(const char *s, enum lie *out)
 static bool
 lies_now(struct agent *a, enum lie what)
 {
+	/* Who never grants is never told from who has nothing: that lie is told each time. */
+	if (what == LIE_OFFERS)
+		return a->host->lies == what;
 	return a->host->lies == what && world_chance(a->proc.world, 0.5, "lie", a->host->number, ++a->host->ndice);
 }
 

@@ -102,7 +102,7 @@ remote_alloc_new(struct remote *r, const struct alloc_inspect *i)
 	a->alloc.uri = xstrdup(i->id);
 	a->alloc.lapses = true;
 	resources_copy(&a->alloc.resources, &i->resources);
-	a->executor = remote_executor_new(r, a->id, &i->resources);
+	a->executor = remote_executor_new(r, a->id, &a->alloc);
 	return &a->alloc;
 }
 

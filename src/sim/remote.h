@@ -26,7 +26,7 @@ struct remote {			/* one host */
 	TAILQ_ENTRY(remote) link;	/* of its cluster */
 };
 struct pool *remote_pool_new(struct proc *, struct ctl *, struct host *, struct repo *shared);	/* shared NULL: its own */
-struct executor *remote_executor_new(struct remote *, const char *alloc, const struct resources *);	/* of that alloc */
+struct executor *remote_executor_new(struct remote *, const char *id, const struct alloc *);	/* keeps the alloc, whose it is */
 struct repo *remote_repo_new(struct remote *);
 
 /* All hosts that are served. shared: as above. */

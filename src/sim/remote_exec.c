@@ -19,8 +19,8 @@
 struct rexecutor {
 	struct executor executor;
 	struct remote  *remote;	/* kept */
-	char	       *alloc;	/* owned */
-	struct resources total;
+	char	       *alloc;	/* owned: its id */
+	const struct alloc *whose;	/* kept */
 	TAILQ_HEAD(, rexec) execs;
 };
 struct rexec {
@@ -391,7 +391,9 @@ watch_it(struct rexecutor *x, const struct exec_config *c)
 	TAILQ_FOREACH(e, &x->execs, link)
 		if (!e->over && !e->killed && e->type == EXEC_COMMAND)
 			out[n++] = &e->resources;
-	watch_put(x->remote->host->world->watch, x->remote->ctl, c, out, n, &x->total);
+	watch_put(x->remote->host->world->watch, x->remote->ctl, c, out, n, &x->whose->resources);
+	if (x->whose->granted_until > 0 && loop_now(x->executor.loop) > x->whose->granted_until)
+		world_fail(x->remote->host->world, "c%u puts to %s, whose lease has run out", x->remote->proc->number, x->whose->uri);
 	free(out);
 }
 
@@ -430,7 +432,6 @@ remote_free(struct executor *e)
 {
 	struct rexecutor *x = executor_of(e);
 
-	resources_release(&x->total);
 	free(x->alloc);
 	free(x);
 }
@@ -438,14 +439,14 @@ remote_free(struct executor *e)
 static const struct executor_ops remote_executor_ops = { .put = remote_put, .repo = remote_repo, .free = remote_free };
 
 struct executor *
-remote_executor_new(struct remote *r, const char *alloc, const struct resources *total)
+remote_executor_new(struct remote *r, const char *id, const struct alloc *alloc)
 {
 	struct rexecutor *x = xcalloc(1, sizeof *x);
 
 	x->executor = (struct executor){ &remote_executor_ops, r->proc->loop, LOOKAHEAD };
 	x->remote = r;
-	x->alloc = xstrdup(alloc);
-	resources_copy(&x->total, total);
+	x->alloc = xstrdup(id);
+	x->whose = alloc;
 	TAILQ_INIT(&x->execs);
 	return &x->executor;
 }
