@@ -175,8 +175,9 @@ agent_start(struct host *h)
 	a->host = h;
 	a->proc.world = w;
 	a->proc.number = ++h->nagents;
-	a->proc.loop = loop_new(&h->clock.clock);
-	loop_seed(a->proc.loop, world_dice(w, "agent", h->number, a->proc.number));
+	a->proc.loop = w->one_loop ? w->loop : loop_new(&h->clock.clock);
+	if (!w->one_loop)
+		loop_seed(a->proc.loop, world_dice(w, "agent", h->number, a->proc.number));
 	TAILQ_INIT(&a->inbox);
 	TAILQ_INIT(&a->helds);
 	TAILQ_INIT(&a->pool_ops);
@@ -228,7 +229,7 @@ close_agent(struct agent *a)
 	timer_clear(&a->read);
 	host_controller_gone(a->keeper);
 	agent_release_helds(a);
-	for (int i = 0; i < BURIAL_TURNS && loop_nlive(a->proc.loop) > 0; i++) {
+	for (int i = 0; i < BURIAL_TURNS && !a->proc.world->one_loop && loop_nlive(a->proc.loop) > 0; i++) {
 		world_advance_to(a->proc.world, a->proc.world->clock.mono + 1);
 		loop_turn(a->proc.loop, false);
 	}
@@ -236,6 +237,8 @@ close_agent(struct agent *a)
 	executor_free(a->executor);
 	repo_free(a->repo);
 	keeper_client_free(a->keeper);
+	if (a->proc.world->one_loop)
+		return;
 	if (loop_nlive(a->proc.loop) > 0) {
 		loop_report_live(a->proc.loop);
 		world_fail(a->proc.world, "the loop of the agent of %s does not end empty: %zu left", a->host->name,

@@ -194,12 +194,19 @@ make_root(struct world *w)
 struct world *
 world_new(uint64_t seed)
 {
+	return world_new_on(NULL, seed);
+}
+
+struct world *
+world_new_on(struct loop *loop, uint64_t seed)
+{
 	struct world *w = xcalloc(1, sizeof *w);
 
 	clock_init(&w->clock, &w->clock);
 	w->clock.mono = SECONDS(1);
 	w->seed = seed;
-	w->loop = loop_new(&w->clock.clock);
+	w->one_loop = loop != NULL;
+	w->loop = loop ? loop : loop_new(&w->clock.clock);
 	loop_seed(w->loop, seed);
 	make_root(w);
 	w->network = (struct range){ MILLIS(1) / 10, MILLIS(5) };
@@ -251,7 +258,8 @@ world_free(struct world *w)
 	net_free(w->net);
 	objects_free(w->objects);
 	files_free(w->files);
-	loop_free(w->loop);
+	if (!w->one_loop)
+		loop_free(w->loop);
 	remove_tree(w->root.path);
 	root_release(&w->root);
 	free(w->failure);

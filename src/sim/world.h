@@ -78,6 +78,7 @@ struct world {
 	struct sim_db *db;
 	struct net   *net;
 	bool	      cluster;		/* its hosts are served by agents */
+	bool	      one_loop;
 	TAILQ_HEAD(hosts, host) hosts;
 	TAILQ_HEAD(ctls, ctl) ctls;		/* processes that live, and those that died and are still to be buried */
 	unsigned      nctls;		/* so far */
@@ -97,6 +98,8 @@ struct world {
 
 void world_clock_init(struct world *, struct sim_clock *);	/* of another machine */
 struct world *world_new(uint64_t seed);
+/* All of its processes are on this loop, which is kept: for who turns one loop only. */
+struct world *world_new_on(struct loop *, uint64_t seed);
 void world_free(struct world *);	/* every controller is gone */
 /* Turns whatever is due, else moves the clock. False: nothing will ever happen any more, or a promise was broken. */
 bool world_turn(struct world *);

@@ -321,6 +321,36 @@ leases(struct pool *p)
 	assert_offer(p, 4);
 }
 
+/* A lapsed lease is gone. */
+static void
+ended_leases(struct pool *p)
+{
+	struct alloc_inspect i;
+	struct alloc *a, *b;
+	int64_t granted;
+
+	assert_ok(take(p, 4, 4, &a));
+	assert_ok(sync_keepalive(a, SECONDS(90), &granted));
+	assert_true(granted == SECONDS(90));
+	advance(p->loop, SECONDS(80));
+	assert_offer(p, 0);
+	assert_ok(sync_keepalive(a, SECONDS(90), &granted));
+	advance(p->loop, SECONDS(91));
+	assert_offer(p, 4);
+	must_expire(sync_keepalive(a, SECONDS(120), &granted));
+	must_expire(sync_inspect(a, &i));
+	must_expire(sync_alloc(p, a->uri + strlen(pool_id(p)) + 1, &b));
+	drop_all(p, 0);
+	alloc_drop(a);
+	assert_ok(take(p, 2, 2, &b));
+	assert_ok(sync_keepalive(b, 0, &granted));
+	assert_true(granted == 0);
+	advance(p->loop, SECONDS(1));
+	must_expire(sync_keepalive(b, SECONDS(60), &granted));
+	alloc_drop(b);
+	assert_offer(p, 4);
+}
+
 static void
 cancels(struct pool *p)
 {
@@ -367,7 +397,10 @@ conform_pool(const struct conform_pool *c)
 	resources_release(&r);
 	accept_and_free(p);
 	inspects(p);
-	leases(p);
+	if (c->ends_lapsed)
+		ended_leases(p);
+	else
+		leases(p);
 	cancels(p);
 	pool_free(p);
 	if (c->end)

@@ -7,12 +7,14 @@
 
 /*
  * What every pool must do: as conform_repo. make gives a pool of one machine with cpu 4, mem 8 GiB, disk
- * 100 GiB, on a virtual clock, whose executor runs on when nobody asks.
+ * 100 GiB, on a virtual clock, whose executor runs on when nobody asks. ends_lapsed: a lease that has lapsed is gone;
+ * elsewhere it can be revived until its room is needed.
  */
 struct conform_pool {
 	struct pool *(*make)(struct loop *, void *arg);
 	void (*end)(void *arg);		/* after the pool is freed, before the loop is */
 	void *arg;
+	bool  ends_lapsed;
 };
 void conform_pool(const struct conform_pool *);
 

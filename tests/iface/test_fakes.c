@@ -115,7 +115,7 @@ end_pool(void *arg unused_arg)
 static void
 test_pool(void **state unused_arg)
 {
-	conform_pool(&(struct conform_pool){ make_pool, end_pool, NULL });
+	conform_pool(&(struct conform_pool){ .make = make_pool, .end = end_pool });
 }
 
 struct got {

@@ -39,7 +39,23 @@ end_pool(void *arg unused_arg)
 static void
 test_conform(void **state unused_arg)
 {
-	conform_pool(&(struct conform_pool){ make_pool, end_pool, NULL });
+	conform_pool(&(struct conform_pool){ .make = make_pool, .end = end_pool });
+}
+
+static struct pool *
+make_strict_pool(struct loop *l, void *arg)
+{
+	struct pool *p = make_pool(l, arg);
+
+	pool_local_end_lapsed(p);
+	return p;
+}
+
+/* As an agent serves it. */
+static void
+test_conforms_where_lapsed_leases_end(void **state unused_arg)
+{
+	conform_pool(&(struct conform_pool){ .make = make_strict_pool, .end = end_pool, .ends_lapsed = true });
 }
 
 static int
@@ -307,6 +323,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_conforms_where_lapsed_leases_end),
 		cmocka_unit_test(test_conform),
 		cmocka_unit_test_setup_teardown(test_texts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_offer, setup, teardown),
