@@ -51,6 +51,7 @@ runner_free(struct runner *r)
 	try_drop_graph(r);
 	run_knowledge_free(r->known);
 	state_release(&r->state);
+	resources_release(&r->need);
 	free(r);
 }
 

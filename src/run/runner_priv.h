@@ -32,6 +32,7 @@ struct runner {
 	struct flow	  **failures;	/* of graph */
 	size_t		    nfailures;
 	struct err	   *lost;	/* why the lease of hold was lost */
+	struct resources    need;	/* of all tries so far: what an alloc turned out to have too little of */
 	struct do_op	   *doing;	/* the operation under way */
 	struct runner	   *next;
 };

@@ -58,6 +58,7 @@ try_requirements(struct runner *r, struct requirements *req)
 		resources_set(&req->min, "cpu", MIN_CPU);
 	if (req->min.mem < MIN_MEM)
 		resources_set(&req->min, "mem", MIN_MEM);
+	resources_max(&req->min, &r->need);
 }
 
 static void
@@ -192,6 +193,7 @@ static void
 end_eval(struct runner *r)
 {
 	r->eval = NULL;
+	resources_max(&r->need, sched_run_need(r->srun));
 	sched_run_free(r->srun);
 	r->srun = NULL;
 }

@@ -59,7 +59,14 @@ sched_run_free(struct sched_run *r)
 		return;
 	assert(r->ntasks == 0);
 	r->sched->stats.runs--;
+	resources_release(&r->need);
 	free(r);
+}
+
+const struct resources *
+sched_run_need(const struct sched_run *r)
+{
+	return &r->need;
 }
 
 struct sched_alloc *

@@ -41,6 +41,8 @@ struct sched_run;
 struct sched_run *sched_run_new(struct sched *, const struct digest *run, struct sched_alloc *);	/* keeps it */
 void sched_run_free(struct sched_run *);	/* all of its tasks are over or cancelled */
 struct sched_alloc *sched_run_alloc(struct sched_run *);
+/* Borrows: the most of what tasks asked for and this alloc has not, though another could; empty if there was none. */
+const struct resources *sched_run_need(const struct sched_run *);
 
 /*
  * A task: one exec wanted by one run. Identical ones (same physical key, all joinable) share one put;
@@ -64,7 +66,10 @@ struct task_events {
 	void (*done)(struct exec_result *, struct err *, void *arg);	/* as exec_result_cb; the task is gone */
 };
 #define SCHED_FREE_MAX 64	/* tasks without resources that are put at once */
-/* Wants more than the alloc has: done gets RESOURCES_EXHAUSTED with both amounts. */
+/*
+ * Wants more than the alloc has: done gets RESOURCES_EXHAUSTED with both amounts, or UNAVAILABLE when the cluster has a
+ * machine that covers it: on another alloc it may run (see sched_run_need).
+ */
 struct task *sched_submit(struct sched_run *, const struct task_want *, const struct task_events *, void *arg);
 void task_cancel(struct task **);	/* detaches; the last one kills the exec, unseen */
 void task_detach(struct task **);	/* detaches; the attempt goes on, for others or for a resume */

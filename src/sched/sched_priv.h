@@ -57,6 +57,7 @@ struct sched_run {
 	struct worker	   *worker;
 	struct digest	    id;
 	struct admit_run    admit;
+	struct resources    need;	/* see sched_run_need */
 	size_t		    ntasks;
 };
 

@@ -74,16 +74,21 @@ task_over(struct task *t, struct exec_result *result, struct err *err)
 	op_wake(&t->op);
 }
 
+/* What was found out on the way, a part of the flow that nobody could see before, may need a larger machine. */
 static struct err *
-too_much(const struct worker *w, const struct resources *want)
+too_much(struct sched_run *run, const struct resources *want)
 {
+	const struct worker *w = run->worker;
+	bool elsewhere = pool_could_ever(cluster_pool(run->sched->cluster), want);
 	struct buf has = BUF_INIT, wants = BUF_INIT;
 	struct err *err;
 
 	resources_str(&w->alloc->resources, &has);
 	resources_str(want, &wants);
-	err = err_msg(ERR_RESOURCES_EXHAUSTED, "requested resources %s exceed the total available %s", buf_str(&wants),
-	    buf_str(&has));
+	if (elsewhere)
+		resources_max(&run->need, want);
+	err = err_msg(elsewhere ? ERR_UNAVAILABLE : ERR_RESOURCES_EXHAUSTED,
+	    "requested resources %s exceed the total available %s", buf_str(&wants), buf_str(&has));
 	buf_release(&has);
 	buf_release(&wants);
 	return err;
@@ -122,7 +127,7 @@ sched_submit(struct sched_run *run, const struct task_want *want, const struct t
 	if (run->worker->lost) {
 		task_over(t, NULL, err_copy(run->worker->lost));
 	} else if (!admit_could(run->worker->admit, want->resources)) {
-		task_over(t, NULL, too_much(run->worker, want->resources));
+		task_over(t, NULL, too_much(run, want->resources));
 	} else if (want->join && (f = joinable(run, &want->key)) != NULL) {
 		task_join(t, f);
 		flight_joined(f);

@@ -401,12 +401,19 @@ misfortune(struct gen *g, unsigned nruns)
 static void
 cluster_lines(struct gen *g)
 {
+	const char *own;
+
 	g->nagents = 1 + below(g, 4);
 	buf_addf(g->out, "cluster %u agents cpu=%s mem=%s slots=%s", g->nagents, ONE_OF(g, "4", "4", "8", "5"),
 	    ONE_OF(g, "8G", "16G"), ONE_OF(g, "2", "4", "8", "16"));
 	if (percent(g, 30))
 		buf_addf(g->out, " lease=%s", ONE_OF(g, "20s", "30s", "60s"));
-	buf_addf(g->out, " repo=%s\n", percent(g, 50) ? "own" : "shared");
+	own = percent(g, 50) ? "own" : "shared";
+	buf_addf(g->out, " repo=%s\n", own);
+	if (g->nagents < 4 && percent(g, 30)) {
+		buf_addf(g->out, "cluster 1 agent cpu=%s mem=16G repo=%s\n", ONE_OF(g, "2", "3", "12"), own);
+		g->nagents++;
+	}
 	if (percent(g, 20))
 		buf_addf(g->out, "network loses %s\n", ONE_OF(g, "1%", "3%", "10%"));
 	if (percent(g, 25))

@@ -107,7 +107,9 @@ can_run(struct naive *n, const struct flow *f)
 	else
 		n->mem = mem * MEM_GROWTH > n->mem ? mem * MEM_GROWTH : n->mem;
 	n->cpu = f->u.exec->resources.cpu > n->cpu ? f->u.exec->resources.cpu : n->cpu;
-	if (h && !resources_available(&h->total, &f->u.exec->resources))
+	while (h && !resources_available(&h->total, &f->u.exec->resources))
+		h = TAILQ_NEXT(h, link);
+	if (!h && !TAILQ_EMPTY(&n->world->hosts))
 		return false;
 	return c.fails != UINT32_MAX && c.needs <= mem * MEM_GROWTH;
 }

@@ -18,6 +18,8 @@ struct fake {
 	struct loop    *loop;
 	struct torture *torture;	/* asked for faults at each call; NULL: none */
 	struct cluster	cluster;
+	struct pool	pool;		/* only says what it could ever have */
+	const struct resources *largest;	/* of its machines; NULL: as each alloc has */
 	struct executor executor;	/* one for all allocs */
 	struct repo	repo;
 	struct assoc	assoc;

@@ -209,12 +209,35 @@ name(unused_arg struct cluster *c)
 	return "fake";
 }
 
-static const struct cluster_ops cluster_ops = { .allocate = allocate, .alloc = alloc_by_uri, .name = name };
+static bool
+could_ever(struct pool *p, const struct resources *want)
+{
+	struct fake *f = container_of(p, struct fake, pool);
+
+	return resources_available(f->largest ? f->largest : &f->capacity, want);
+}
+
+static const char *
+pool_name(unused_arg struct pool *p)
+{
+	return "fake";
+}
+
+static const struct pool_ops pool_ops = { .could_ever = could_ever, .id = pool_name };
+
+static struct pool *
+pool(struct cluster *c)
+{
+	return &container_of(c, struct fake, cluster)->pool;
+}
+
+static const struct cluster_ops cluster_ops = { .allocate = allocate, .alloc = alloc_by_uri, .pool = pool, .name = name };
 
 void
 fake_cluster_init(struct fake *f)
 {
 	f->cluster = (struct cluster){ &cluster_ops, f->loop };
+	f->pool = (struct pool){ &pool_ops, f->loop };
 	f->max_allocs = 1;
 	TAILQ_INIT(&f->wants);
 }

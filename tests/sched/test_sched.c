@@ -215,14 +215,29 @@ test_admission(unused_arg void **state)
 static void
 test_too_much(unused_arg void **state)
 {
+	struct resources large = RESOURCES_INIT;
 	struct world w;
-	struct wish t;
+	struct wish t, u;
 
 	begin(&w, "cpu=2,mem=4GiB");
 	submit(&w, 0, &t, "a", "cpu=3,mem=1GiB", true);
 	until(&w, &t);
 	assert_err(t.err, "requested resources {mem:1.0GiB cpu:3 disk:0B} exceed the total available "
 	    "{mem:4.0GiB cpu:2 disk:0B}");
+	assert_true(sched_run_need(w.run[0])->cpu == 0);
+
+	/* Another machine has it: another alloc may be had, and what it must have is remembered. */
+	assert_ok(resources_parse(&large, "cpu=8,mem=16GiB"));
+	w.fake.largest = &large;
+	submit(&w, 0, &t, "a", "cpu=3,mem=1GiB", true);
+	submit(&w, 0, &u, "b", "cpu=1,mem=5GiB", true);
+	until(&w, &t);
+	until(&w, &u);
+	assert_true(err_is(t.err, ERR_UNAVAILABLE) && err_restartable(u.err));
+	err_free(t.err);
+	err_free(u.err);
+	assert_true(sched_run_need(w.run[0])->cpu == 3 && sched_run_need(w.run[0])->mem == 5.0 * (1 << 30));
+	resources_release(&large);
 	finish(&w);
 }
 
