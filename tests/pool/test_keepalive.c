@@ -100,6 +100,37 @@ test_patience(void **state unused_arg)
 	assert_err(why, "alloc-keepalive injected: network error");
 }
 
+/* Elsewhere the alloc is gone at the end of its lease: patience ends there, counted from when that grant was asked for. */
+static void
+test_end_of_the_lease(void **state unused_arg)
+{
+	int64_t start = loop_now(loop);
+
+	alloc->lapses = true;
+	advance(loop, SECONDS(1));
+	assert_true(alloc->granted_until >= start + SECONDS(120) && alloc->granted_until < start + SECONDS(121));
+	fake_fail(&script, "alloc-keepalive", 0, ERR_NET);
+	test_until(loop, &lost);
+	assert_in_range(loop_now(loop) - start, SECONDS(119), SECONDS(121));
+	assert_err(why, "keepalive p/0000000000000001: timeout");
+}
+
+/* A new one is known to last for a while before the first keepalive is answered. */
+static void
+test_end_of_the_first_lease(void **state unused_arg)
+{
+	int64_t start = loop_now(loop);
+
+	op_cancel(&keeping);
+	script.latency = SECONDS(3600);
+	alloc->lapses = true;
+	alloc->granted_until = start + SECONDS(15);
+	keeping = keepalive_start(alloc, lost_cb, NULL);
+	test_until(loop, &lost);
+	assert_in_range(loop_now(loop) - start, SECONDS(14), SECONDS(16));
+	err_free(why);
+}
+
 static void
 test_recovers(void **state unused_arg)
 {
@@ -217,6 +248,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_rhythm, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_short_grants, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_patience, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_end_of_the_lease, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_end_of_the_first_lease, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recovers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
