@@ -238,6 +238,10 @@ flight_tell(struct flight *f)
 static void
 flight_put(struct flight *f)
 {
+	if (worker_lapsed(f->worker)) {		/* it ends this flight with all others */
+		worker_gone(f->worker, err_new(ERR_TIMEOUT, "keepalive", "%s", f->worker->alloc->uri));
+		return;
+	}
 	if (!f->put)
 		f->worker->sched->stats.started++;
 	f->put = true;

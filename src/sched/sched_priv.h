@@ -31,6 +31,8 @@ struct worker {
 struct worker *worker_new(struct sched *, struct alloc *);	/* takes the alloc */
 void worker_free(struct worker *);				/* no hold and no flight is left */
 void worker_gone(struct worker *, struct err *);	/* takes: its alloc is not there any more, before the lease said so */
+/* Its lease is over, though nobody has said so yet: after a sleep, this may be seen before the timer is. */
+bool worker_lapsed(const struct worker *);
 /* A worker that is well and covers min, or holds that alloc; NULL: none. */
 struct worker *worker_covering(struct sched *, const struct resources *min);
 struct worker *worker_by_uri(struct sched *, const char *uri);

@@ -79,6 +79,14 @@ worker_gone(struct worker *w, struct err *err)
 	worker_lease_cb(err, w);
 }
 
+bool
+worker_lapsed(const struct worker *w)
+{
+	const struct alloc *a = w->alloc;
+
+	return a->lapses && a->granted_until > 0 && loop_now(w->op.loop) > a->granted_until;
+}
+
 struct worker *
 worker_new(struct sched *s, struct alloc *alloc)
 {
