@@ -18,7 +18,7 @@
  * The lines of a scenario, one after the other. The world stands still while a line is read; only
  * `advance`, `wait` and `settle` let it go on.
  */
-#define PATIENCE  8		/* visits of the operator, before they are a minute apart */
+#define PATIENCE  8		/* visits of the operator, before they are a minute apart, then more and more */
 #define TURNS_MAX 400000	/* a scenario that needs more is stuck */
 #define TIME_MAX  (SECONDS(86400) * 60)
 
@@ -123,12 +123,14 @@ operator_looks(struct play *p)
 	struct play_run *r;
 	struct range every = { p->operator_every / 2, p->operator_every };
 	int64_t delay;
+	unsigned late;
 
 	TAILQ_FOREACH(r, &p->runs, link) {
 		if (p->operator_every == 0 || !r->run.begun || r->run.ctl || timer_is_set(&r->resume) || play_run_final(r))
 			continue;
 		delay = world_delay(p->world, &every, "operator", r->resumed, r->run.name[1]);
-		timer_set(&r->resume, delay + (r->resumed > PATIENCE ? SECONDS(60) : 0));
+		late = r->resumed > PATIENCE ? r->resumed - PATIENCE : 0;
+		timer_set(&r->resume, delay + (late ? SECONDS(60) << (late < 6 ? late - 1 : 5) : 0));
 	}
 }
 
