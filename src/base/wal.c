@@ -24,11 +24,11 @@
 
 struct scan {
 	struct wal_pos pos;	/* of the frame at p[off] */
-	int	       fd;
+	int	       fd;	/* -1: no segment is open */
 	struct buf     b;
-	size_t	       off;	/* of the next frame in b */
+	size_t	       off;	/* in b, of the frame at pos */
+	size_t	       seen;	/* length of that frame if it was handed out */
 	bool	       eof;
-	wal_record_cb *record;
 	wal_damage_cb *damage;
 	void	      *arg;
 };
@@ -65,52 +65,67 @@ scan_damage(struct scan *s, enum frame_state state)
 		s->damage(&s->pos, state, end - s->pos.offset, s->arg);
 }
 
+/* payload NULL: the readable part of the segment is over. */
 static struct err *
-scan_frames(struct scan *s)
+scan_next(struct scan *s, const char **payload, size_t *len)
 {
+	s->off += s->seen;
+	s->pos.offset += s->seen;
+	s->seen = 0;
+	*payload = NULL;
 	for (;;) {
-		const char *payload = NULL;
-		size_t len = 0, next = 0;
 		enum frame_state state = FRAME_TORN;
-		struct err *err = NULL;
+		struct err *err;
 
 		if (s->b.len > s->off || s->eof)
-			state = frame_next(s->b.p + s->off, s->b.len - s->off, &payload, &len, &next);
-		switch (state) {
-		case FRAME_OK:
-			err = s->record(&s->pos, payload, len, s->arg);
-			s->off += next;
-			s->pos.offset += next;
-			break;
-		case FRAME_END:
-			return NULL;
-		case FRAME_TORN:
-			if (!s->eof) {
-				err = scan_fill(s);
-				break;
-			}
-			/* fallthrough */
-		case FRAME_BAD:
-			scan_damage(s, state);
-			return NULL;
+			state = frame_next(s->b.p + s->off, s->b.len - s->off, payload, len, &s->seen);
+		if (state == FRAME_TORN && !s->eof) {
+			err = scan_fill(s);
+			if (err)
+				return err;
+			continue;
 		}
-		if (err)
-			return err;
+		if (state == FRAME_TORN || state == FRAME_BAD)
+			scan_damage(s, state);
+		return NULL;
 	}
+}
+
+static struct err *
+scan_open(struct scan *s, const char *path)
+{
+	s->pos = (struct wal_pos){ path, 0 };
+	s->off = s->seen = 0;
+	s->eof = false;
+	buf_clear(&s->b);
+	s->fd = open(path, O_RDONLY | O_CLOEXEC);
+	return s->fd < 0 ? err_errno(errno, "open", "%s", path) : NULL;
+}
+
+static void
+scan_close(struct scan *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
 }
 
 struct err *
 wal_scan_file(const char *path, wal_record_cb *record, wal_damage_cb *damage, void *arg)
 {
-	struct scan s = { .pos = { path, 0 }, .record = record, .damage = damage, .arg = arg };
-	struct err *err;
+	struct scan s = { .fd = -1, .damage = damage, .arg = arg };
+	struct err *err = scan_open(&s, path);
+	const char *payload = NULL;
+	size_t len = 0;
 
-	s.fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (s.fd < 0)
-		return err_errno(errno, "open", "%s", path);
-	err = scan_frames(&s);
+	while (!err) {
+		err = scan_next(&s, &payload, &len);
+		if (err || !payload)
+			break;
+		err = record(&s.pos, payload, len, arg);
+	}
 	buf_release(&s.b);
-	close(s.fd);
+	scan_close(&s);
 	return err;
 }
 
@@ -157,21 +172,109 @@ list_segments(const char *dir, char ***names, size_t *n)
 	return err;
 }
 
+struct wal_reader {
+	char	  **names, *path;	/* path: of the segment that is read */
+	size_t	    n, next;
+	char	   *dir;
+	struct scan s;
+};
+
+struct err *
+wal_reader_open(const char *dir, wal_damage_cb *damage, void *arg, struct wal_reader **out)
+{
+	struct wal_reader *r = xcalloc(1, sizeof *r);
+	struct err *err;
+
+	r->dir = xstrdup(dir);
+	r->s.fd = -1;
+	r->s.damage = damage;
+	r->s.arg = arg;
+	err = list_segments(dir, &r->names, &r->n);
+	if (err) {
+		wal_reader_close(r);
+		return err;
+	}
+	*out = r;
+	return NULL;
+}
+
+static struct err *
+reader_segment(struct wal_reader *r)
+{
+	scan_close(&r->s);
+	free(r->path);
+	r->path = xasprintf("%s/%s", r->dir, r->names[r->next++]);
+	return scan_open(&r->s, r->path);
+}
+
+struct err *
+wal_reader_next(struct wal_reader *r, const char **payload, size_t *len)
+{
+	struct err *err = NULL;
+
+	*payload = NULL;
+	while (!err && !*payload) {
+		if (r->s.fd >= 0)
+			err = scan_next(&r->s, payload, len);
+		if (err || *payload || r->next == r->n)
+			break;
+		err = reader_segment(r);
+	}
+	return err;
+}
+
+void
+wal_reader_close(struct wal_reader *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->n; i++)
+		free(r->names[i]);
+	free(r->names);
+	free(r->path);
+	free(r->dir);
+	scan_close(&r->s);
+	buf_release(&r->s.b);
+	free(r);
+}
+
 struct err *
 wal_scan_dir(const char *dir, wal_record_cb *record, wal_damage_cb *damage, void *arg)
 {
-	char **names = NULL;
-	size_t n = 0;
-	struct err *err = list_segments(dir, &names, &n);
+	struct wal_reader *r;
+	const char *payload;
+	size_t len;
+	struct err *err = wal_reader_open(dir, damage, arg, &r);
 
-	for (size_t i = 0; i < n && !err; i++) {
+	if (err)
+		return err;
+	while (!(err = wal_reader_next(r, &payload, &len)) && payload) {
+		err = record(&r->s.pos, payload, len, arg);
+		if (err)
+			break;
+	}
+	wal_reader_close(r);
+	return err;
+}
+
+struct err *
+wal_dir_size(const char *dir, uint64_t *bytes, size_t *segments)
+{
+	char **names = NULL;
+	struct err *err;
+	struct stat st;
+
+	*bytes = 0;
+	*segments = 0;
+	err = list_segments(dir, &names, segments);
+	for (size_t i = 0; i < *segments; i++) {
 		char *path = xasprintf("%s/%s", dir, names[i]);
 
-		err = wal_scan_file(path, record, damage, arg);
+		if (stat(path, &st) == 0)
+			*bytes += (uint64_t)st.st_size;
 		free(path);
-	}
-	for (size_t i = 0; i < n; i++)
 		free(names[i]);
+	}
 	free(names);
 	return err;
 }

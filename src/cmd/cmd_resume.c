@@ -121,7 +121,8 @@ resume_taken_cb(const struct takeover *t, struct err *err, void *arg)
 
 	if (err == NULL) {
 		state_copy(&r->state, &t->entry->state);
-		r->known = run_knowledge_new(&r->run, t->entry->records, t->entry->nrecords);
+		r->known = *t->known;
+		*t->known = NULL;
 		r->epoch = t->epoch;
 		r->n = t->n;
 	}

@@ -49,14 +49,7 @@ lookup_id(struct lookup *l, const char *text)
 struct run_entry *
 lookup_run(const struct lookup *l, const struct digest *run)
 {
-	size_t n;
-	struct run_entry *e = rundb_runs(l->db, &n);
-
-	for (size_t i = 0; i < n; i++) {
-		if (digest_equal(&e[i].state.ID, run))
-			return &e[i];
-	}
-	return NULL;
+	return rundb_run(l->db, run);
 }
 
 void

@@ -17,6 +17,7 @@
 #include "executor/keeper_client.h"
 #include "executor/ledger.h"
 #include "pool/pool_local.h"
+#include "run/compact.h"
 #include "run/rebuild.h"
 #include "run/runner.h"
 #include "run/sizes.h"
@@ -296,7 +297,10 @@ controller_close(struct controller *c)
 		repo_free(c->repo);
 	keeper_client_free(c->keeper);
 	close_inbox(c);
-	journal_close(c->journal);
+	if (c->journal != NULL) {
+		journal_close(c->journal);
+		compact_start(&c->root);	/* now that ours is closed as well */
+	}
 	root_release(&c->root);
 	free(c);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/id.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,13 +58,28 @@ find_runs(const struct run_entry *runs, size_t n, struct candidates *c)
 	}
 }
 
+/* The least and the greatest digest that the digits admit. */
+static void
+bounds(const struct candidates *c, struct digest *from, struct digest *to)
+{
+	char hex[DIGEST_HEX + 1];
+	struct err *err;
+
+	hex[DIGEST_HEX] = '\0';
+	memcpy(hex, c->hex, c->nhex);
+	memset(hex + c->nhex, '0', DIGEST_HEX - c->nhex);
+	err = digest_parse(hex, DIGEST_HEX, from);
+	memset(hex + c->nhex, 'f', DIGEST_HEX - c->nhex);
+	if (err == NULL)
+		err = digest_parse(hex, DIGEST_HEX, to);
+	assert(err == NULL);	/* they are digits */
+	err_free(err);
+}
+
 static void
 find_exec_cb(const struct digest *pkey, const struct digest *run, void *arg)
 {
-	struct candidates *c = arg;
-
-	if (fits(c, pkey))
-		add_candidate(c, ID_EXEC, pkey, run);
+	add_candidate(arg, ID_EXEC, pkey, run);
 }
 
 static void
@@ -132,6 +148,7 @@ id_resolve(struct rundb *db, const struct root *root, const char *text, struct i
 {
 	struct candidates c = { .hex = text };
 	struct run_entry *runs;
+	struct digest from, to;
 	struct err *err = NULL;
 	unsigned kinds;
 	size_t nruns;
@@ -146,8 +163,10 @@ id_resolve(struct rundb *db, const struct root *root, const char *text, struct i
 		    "%s: not an id: write run:HEX, exec:HEX, obj:HEX, the first digits of one, or last", text);
 	if (kinds & 1u << ID_RUN)
 		find_runs(runs, nruns, &c);
-	if (kinds & 1u << ID_EXEC)
-		rundb_each_exec(db, find_exec_cb, &c);
+	if (kinds & 1u << ID_EXEC) {
+		bounds(&c, &from, &to);
+		rundb_each_exec(db, &from, &to, find_exec_cb, &c);
+	}
 	if (kinds & 1u << ID_OBJ)
 		find_objects(root, &c);
 	if (c.n == 0)

@@ -6,6 +6,7 @@
 
 #include <uthash.h>
 
+#include "base/mpk_scan.h"
 #include "base/xalloc.h"
 
 /*
@@ -168,23 +169,6 @@ run_knowledge_learn(struct run_knowledge *k, const struct eval_event *ev)
 }
 
 static void
-learn_record(struct run_knowledge *k, const struct exec_record *r)
-{
-	if (r->event == XEV_INTERN && r->url != NULL && r->has_result)
-		learn_intern(k, r->url, r->url_len, &r->result);
-	else if (digest_is_zero(&r->pkey))
-		return;
-	else if (r->event == XEV_ENDED && r->has_result)
-		learn_ended(k, &r->pkey, &r->result);
-	else if (r->event == XEV_LOST && !digest_is_zero(&r->object))
-		unlearn(k, &r->pkey);
-	else if (r->event == XEV_LOST && r->has_result)
-		charge(k, known_exec_of(k, &r->pkey), &r->result);
-	else if (r->event == XEV_STARTED && r->components.n > 0)
-		known_exec_of(k, &r->pkey)->components = true;
-}
-
-static void
 forget_interns(struct run_knowledge *k)
 {
 	struct known_intern *i, *it;
@@ -207,31 +191,121 @@ run_knowledge_state(struct run_knowledge *k, const struct run_state *s)
 	k->resets = s->Resets;
 }
 
-static struct err *
-read_record(struct run_knowledge *k, const struct run_record *rec)
+/* The parts of an exec record that somebody here asks for. There may be very many records: nothing else is decoded. */
+struct parts {
+	struct mpk_slice result, url, object, components;	/* p NULL: absent */
+};
+
+static void
+find_parts(const char *payload, size_t len, struct parts *out)
+{
+	struct mpk_slice key, value;
+	struct mpk_scan s;
+
+	memset(out, 0, sizeof *out);
+	if (!mpk_scan_map(&s, payload, len))
+		return;
+	while (mpk_scan_next(&s, &key, &value)) {
+		if (mpk_slice_is(&key, "result"))
+			out->result = value;
+		else if (mpk_slice_is(&key, "url"))
+			out->url = value;
+		else if (mpk_slice_is(&key, "object"))
+			out->object = value;
+		else if (mpk_slice_is(&key, "components"))
+			out->components = value;
+	}
+}
+
+/* Of a newer schema: not understood, so not known. */
+static bool
+decode_result(const struct mpk_slice *v, struct exec_result *r)
 {
 	struct mpk_doc doc;
-	struct exec_record r;
-	struct run_state s;
-	struct err *err = mpk_parse(&doc, rec->payload, rec->len);
+	struct err *err;
+	bool good;
 
-	if (err != NULL)
-		return err;
-	if (rec->head.kind == REC_EXEC) {
-		err = record_as_exec(mpk_root(&doc), &r);
-		if (err == NULL) {
-			learn_record(k, &r);
-			exec_record_release(&r);
-		}
-	} else if (rec->head.kind == REC_SNAPSHOT) {
-		err = record_as_state(mpk_root(&doc), &s);
-		if (err == NULL) {
-			run_knowledge_state(k, &s);
-			state_release(&s);
-		}
+	if (v->p == NULL)
+		return false;
+	err = mpk_parse(&doc, v->p, (size_t)(v->end - v->p));
+	if (err == NULL) {
+		err = mpk_root(&doc)->type == MSGPACK_OBJECT_MAP ? exec_result_from_mpk(mpk_root(&doc), r) :
+		    err_new(ERR_INVALID, NULL, NULL);
+		mpk_doc_release(&doc);
 	}
-	mpk_doc_release(&doc);
-	return err;
+	good = err == NULL;
+	err_free(err);
+	return good;
+}
+
+static bool
+is_empty_array(const struct mpk_slice *v)
+{
+	return v->p == NULL || v->p == v->end || *v->p == 0x90 || *v->p == 0xc0;
+}
+
+static void
+record_with_result(struct run_knowledge *k, const struct record_peek *p, const struct parts *parts)
+{
+	struct exec_result r;
+	const char *url;
+	size_t n;
+
+	if (!decode_result(&parts->result, &r))
+		return;
+	if (p->event == XEV_INTERN && parts->url.p != NULL && mpk_slice_str(&parts->url, &url, &n))
+		learn_intern(k, url, n, &r);
+	else if (p->event == XEV_ENDED && !digest_is_zero(&p->pkey))
+		learn_ended(k, &p->pkey, &r);
+	else if (p->event == XEV_LOST && !digest_is_zero(&p->pkey))
+		charge(k, known_exec_of(k, &p->pkey), &r);
+	exec_result_release(&r);
+}
+
+static void
+record_exec_of(struct run_knowledge *k, const struct record_peek *p, const char *payload, size_t len)
+{
+	struct digest object;
+	struct parts parts;
+
+	if (p->event == XEV_HIT || (p->event != XEV_INTERN && digest_is_zero(&p->pkey)))
+		return;
+	find_parts(payload, len, &parts);
+	if (p->event == XEV_STARTED) {
+		if (!is_empty_array(&parts.components))
+			known_exec_of(k, &p->pkey)->components = true;
+	} else if (p->event == XEV_LOST && parts.object.p != NULL && mpk_slice_digest(&parts.object, &object)) {
+		unlearn(k, &p->pkey);
+	} else {
+		record_with_result(k, p, &parts);
+	}
+}
+
+static void
+record_state_of(struct run_knowledge *k, const char *payload, size_t len)
+{
+	struct mpk_doc doc;
+	struct run_state s;
+	struct err *err = mpk_parse(&doc, payload, len);
+
+	if (err == NULL) {
+		err = record_as_state(mpk_root(&doc), &s);
+		mpk_doc_release(&doc);
+	}
+	if (err == NULL) {
+		run_knowledge_state(k, &s);
+		state_release(&s);
+	}
+	err_free(err);
+}
+
+void
+run_knowledge_record(struct run_knowledge *k, const struct record_peek *p, const char *payload, size_t len)
+{
+	if (p->is_exec)
+		record_exec_of(k, p, payload, len);
+	else if (p->is_state)
+		record_state_of(k, payload, len);
 }
 
 struct run_knowledge *
@@ -240,8 +314,12 @@ run_knowledge_new(const struct digest *run, const struct run_record *records, si
 	struct run_knowledge *k = xcalloc(1, sizeof *k);
 
 	k->run = *run;
-	for (size_t i = 0; i < n; i++)
-		err_free(read_record(k, &records[i]));	/* of a newer schema: not understood, so not known */
+	for (size_t i = 0; i < n; i++) {
+		struct record_peek p;
+
+		if (record_peek(records[i].payload, records[i].len, &p))
+			run_knowledge_record(k, &p, records[i].payload, records[i].len);
+	}
 	return k;
 }
 

@@ -12,6 +12,8 @@
 struct run_knowledge;
 /* Copies; records may be NULL. */
 struct run_knowledge *run_knowledge_new(const struct digest *run, const struct run_record *, size_t n);
+/* One more of its records, in their order. */
+void run_knowledge_record(struct run_knowledge *, const struct record_peek *, const char *payload, size_t);
 /* What happens now, as if it were read back. */
 void run_knowledge_learn(struct run_knowledge *, const struct eval_event *);
 /* Likewise of a snapshot. A reset run looks at its inputs again; progress counts from a Retry or a Reset on. */

@@ -284,9 +284,10 @@ peek_state(const struct mpk_slice *state)
 
 enum peek_field {
 	PEEK_KIND, PEEK_SEQ, PEEK_TIME, PEEK_RUN, PEEK_EPOCH, PEEK_N, PEEK_EVENT, PEEK_KEY, PEEK_RESULT, PEEK_STATE,
+	PEEK_IDENT,
 };
 static const char *const peek_names[] = {
-	"kind", "seq", "time", "run", "epoch", "n", "event", "key", "result", "state",
+	"kind", "seq", "time", "run", "epoch", "n", "event", "key", "result", "state", "ident",
 };
 
 static void
@@ -326,6 +327,9 @@ peek_field(struct record_peek *out, enum peek_field field, const struct mpk_slic
 		break;
 	case PEEK_STATE:
 		out->is_state = peek_state(v);
+		break;
+	case PEEK_IDENT:
+		(void)mpk_slice_str(v, &out->ident, &out->ident_len);
 		break;
 	}
 }

@@ -49,6 +49,8 @@ struct record_peek {
 	struct digest	   pkey;	/* zero: none */
 	bool		   failed;	/* ended, and not ok */
 	bool		   is_state;	/* a snapshot whose State can be read */
+	const char	  *ident;	/* borrowed from the payload, not NUL terminated; NULL: none */
+	size_t		   ident_len;
 };
 bool record_peek(const char *payload, size_t, struct record_peek *);	/* false: not a record */
 

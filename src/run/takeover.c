@@ -19,6 +19,7 @@
  */
 #define TAKING	   ".taking"
 #define AGAIN	   MILLIS(10)
+#define READ_STEP  (256u << 10)		/* well below 5 ms */
 #define DRAIN_TIME SECONDS(2)	/* an orphaned journal process has its last sync done by then */
 
 struct takeover_op {
@@ -26,6 +27,7 @@ struct takeover_op {
 	enum {
 		T_LOCK,		/* try the lock of the journals' folder */
 		T_AGAIN,	/* waits a moment: somebody else has it, or the old journal drains */
+		T_READ,		/* reads its records, a piece in each turn */
 		T_EPOCH,	/* waits until the epoch record is durable */
 		T_DONE,
 	} step;
@@ -35,7 +37,9 @@ struct takeover_op {
 	int64_t		   began;
 	struct timer	   again;
 	struct journal_wait *wait;
+	struct rundb_reading *reading;
 	struct rundb	  *db;
+	struct run_knowledge *known;
 	struct takeover	   result;
 	struct err	  *err;
 	takeover_cb	  *cb;
@@ -164,11 +168,36 @@ may_wait(const struct takeover_op *t)
 }
 
 static void
+takeover_record(const struct journal_item *item, void *arg)
+{
+	struct takeover_op *t = arg;
+
+	run_knowledge_record(t->known, item->peek, item->payload, item->len);
+}
+
+static void
+forget(struct takeover_op *t)
+{
+	rundb_abandon(t->reading);
+	rundb_free(t->db);
+	run_knowledge_free(t->known);
+	t->reading = NULL;
+	t->db = NULL;
+	t->known = NULL;
+}
+
+static void
+begin_reading(struct takeover_op *t)
+{
+	forget(t);
+	t->known = run_knowledge_new(&t->run, NULL, 0);
+	t->reading = rundb_begin(&t->c->root, &t->run, takeover_record, t);
+	t->step = T_READ;
+}
+
+static void
 take(struct takeover_op *t)
 {
-	struct err *err;
-	size_t n;
-
 	t->lock = open(t->c->root.journal, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (t->lock < 0) {
 		fail(t, err_errno(errno, "open", "%s", t->c->root.journal));
@@ -185,13 +214,15 @@ take(struct takeover_op *t)
 			fail(t, err_new(ERR_UNAVAILABLE, "resume", "another controller has begun to take a run over"));
 		return;
 	}
-	rundb_free(t->db);
-	t->db = NULL;
-	err = rundb_open(&t->c->root, RUNDB_RECORDS, &t->run, NULL, NULL, &t->db);
-	if (err != NULL) {
-		fail(t, err);
-		return;
-	}
+	begin_reading(t);
+}
+
+/* What was read: whose is it, and may we have it? */
+static void
+decide(struct takeover_op *t)
+{
+	size_t n;
+
 	t->result.entry = rundb_runs(t->db, &n);
 	if (n == 0)
 		fail(t, err_new(ERR_NOT_EXIST, "resume", "the run has no record"));
@@ -205,11 +236,52 @@ take(struct takeover_op *t)
 		fail(t, err_new(ERR_UNAVAILABLE, "resume", "controller %s has the run", t->result.entry->controller));
 }
 
+/* Journals whose names are not in the order of the epochs: the clock was turned back. */
+static struct err *
+read_in_order(struct takeover_op *t)
+{
+	struct run_entry *e;
+	struct rundb *db;
+	struct err *err = rundb_open(&t->c->root, RUNDB_RECORDS, &t->run, NULL, NULL, &db);
+	size_t n;
+
+	if (err != NULL)
+		return err;
+	run_knowledge_free(t->known);
+	e = rundb_runs(db, &n);
+	t->known = run_knowledge_new(&t->run, n > 0 ? e->records : NULL, n > 0 ? e->nrecords : 0);
+	rundb_free(db);
+	return NULL;
+}
+
+static void
+read_piece(struct takeover_op *t)
+{
+	bool more, disordered;
+	struct err *err = rundb_read_some(t->reading, READ_STEP, &more);
+
+	if (err == NULL && more) {
+		op_wake(&t->op);
+		return;
+	}
+	if (err == NULL) {
+		t->db = rundb_end(t->reading, &disordered);
+		t->reading = NULL;
+		if (disordered)
+			err = read_in_order(t);
+	}
+	if (err == NULL)
+		decide(t);
+	else
+		fail(t, err);
+}
+
 static void
 takeover_advance(struct op *op)
 {
 	struct takeover_op *t = op_owner(op, struct takeover_op, op);
 	struct takeover result;
+	struct run_knowledge *known;
 	struct rundb *db;
 	struct err *err;
 	takeover_cb *cb;
@@ -217,6 +289,8 @@ takeover_advance(struct op *op)
 
 	if (t->step == T_LOCK)
 		take(t);
+	if (t->step == T_READ)
+		read_piece(t);
 	if (t->step != T_DONE)
 		return;
 	cb = t->cb;
@@ -224,10 +298,14 @@ takeover_advance(struct op *op)
 	result = t->result;
 	err = t->err;
 	db = t->db;
+	known = t->known;
+	result.known = &known;
 	t->db = NULL;
+	t->known = NULL;
 	t->err = NULL;
 	op_release(op);
 	cb(err == NULL ? &result : NULL, err, arg);
+	run_knowledge_free(known);
 	rundb_free(db);
 }
 
@@ -239,7 +317,7 @@ takeover_release(struct op *op)
 	timer_clear(&t->again);
 	journal_wait_cancel(&t->wait);
 	unlock(t);
-	rundb_free(t->db);
+	forget(t);
 	err_free(t->err);
 	free(t);
 }

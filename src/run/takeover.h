@@ -3,6 +3,7 @@
 #define WEIR_RUN_TAKEOVER_H
 
 #include "run/controller.h"
+#include "run/knowledge.h"
 
 /*
  * Takes a run over from a controller that is gone: under the lock of the journals' folder, so that of
@@ -11,7 +12,8 @@
  * run counts as live: UNAVAILABLE. A run that has come to a good end is not taken over: epoch is 0.
  */
 struct takeover {			/* result, borrowed during the callback */
-	const struct run_entry *entry;	/* as it was before, with its records */
+	const struct run_entry *entry;	/* as it was before */
+	struct run_knowledge **known;	/* what its records tell: whoever wants it takes it, and leaves NULL */
 	uint64_t epoch, n;		/* of the run from now on */
 };
 typedef void takeover_cb(const struct takeover *, struct err *, void *arg);

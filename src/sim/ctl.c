@@ -207,7 +207,8 @@ job_taken_cb(const struct takeover *t, struct err *err, void *arg)
 		return;
 	}
 	state_copy(&s, &t->entry->state);
-	known = run_knowledge_new(&j->run->id, t->entry->records, t->entry->nrecords);
+	known = *t->known;
+	*t->known = NULL;
 	if (s.Phase == PHASE_DONE) {
 		j->run->resets += !err_restartable(s.Err);
 		state_reset(&s);

@@ -16,7 +16,7 @@ struct party {			/* a controller that wants the run */
 	struct err	 *err;
 	struct takeover	  got;	/* without its entry */
 	enum run_phase	  phase;
-	size_t		  nrecords;
+	uint64_t	  nrecords;
 };
 struct scene {
 	char	       *tmp;
@@ -137,7 +137,7 @@ taken_cb(const struct takeover *t, struct err *err, void *arg)
 	p->got = *t;
 	p->got.entry = NULL;
 	p->phase = t->entry->state.Phase;
-	p->nrecords = t->entry->nrecords;
+	p->nrecords = t->entry->n;
 }
 
 static void
