@@ -42,12 +42,22 @@ struct run_knowledge {
 	uint32_t	     resets;
 };
 
+/* A digest needs no hashing. */
+static unsigned
+hash_of(const struct digest *d)
+{
+	unsigned h;
+
+	memcpy(&h, d->b, sizeof h);
+	return h;
+}
+
 static struct known_exec *
 find_exec(const struct run_knowledge *k, const struct digest *pkey)
 {
 	struct known_exec *x;
 
-	HASH_FIND(hh, k->execs, pkey, sizeof *pkey, x);
+	HASH_FIND_BYHASHVALUE(hh, k->execs, pkey, sizeof *pkey, hash_of(pkey), x);
 	return x;
 }
 
@@ -59,7 +69,7 @@ known_exec_of(struct run_knowledge *k, const struct digest *pkey)
 	if (x == NULL) {
 		x = xcalloc(1, sizeof *x);
 		x->pkey = *pkey;
-		HASH_ADD(hh, k->execs, pkey, sizeof *pkey, x);
+		HASH_ADD_BYHASHVALUE(hh, k->execs, pkey, sizeof *pkey, hash_of(pkey), x);
 	}
 	return x;
 }

@@ -31,7 +31,8 @@ static bool
 name_index(const char *const *names, size_t n, const char *s, size_t len, int *out)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (strlen(names[i]) == len && memcmp(names[i], s, len) == 0) {
+		/* The first letter tells nearly all of them apart, and this is asked for each field of very many records. */
+		if (len > 0 && names[i][0] == s[0] && strlen(names[i]) == len && memcmp(names[i], s, len) == 0) {
 			*out = (int)i;
 			return true;
 		}

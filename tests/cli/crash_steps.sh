@@ -44,6 +44,7 @@ step store-before-objects-sync:1 over --cache write
 step store-before-db-commit:1 over --cache write
 step store-after-db-commit:1 over --cache write
 step store-before-db-answer:1 over --cache write
+# The steps of compaction have a script of their own: compact.sh.
 
 crash_step() {
 	local point=$1 who=$2 code=0
