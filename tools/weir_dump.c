@@ -29,7 +29,7 @@ static const struct cmd cmd_dump = {
 	.alone = true,
 	.args = "RUN-or-FILE...",
 	.help = "Shows the newest snapshot of runs, or all of their records.\n"
-		"A run is named by its id; a FILE is a segment of a journal, a journal's folder, or a root.",
+		"A run is named by its id; a FILE is a segment of a journal, a pack, a journal's folder, or a root.",
 	.groups = CONFIG_ROOT,
 	.minargs = 1,
 	.maxargs = -1,
@@ -236,27 +236,98 @@ dump_segment(struct dump *d, const char *path)
 	free(dir);
 }
 
-static int
-not_hidden(const struct dirent *e)
+/* Blocks of a pack; each controller's records have their own seq. */
+static struct err *
+dump_blocks(struct dump *d, const struct pack *p, uint64_t from, uint64_t to)
 {
-	return e->d_name[0] != '.';
+	char controller[PACK_NAME] = "";
+	struct pack_reader r;
+	const char *payload;
+	struct err *err;
+	size_t len;
+
+	d->live = false;
+	pack_reader_init(&r, p->fd, p->path, from, to, dump_damage_cb, d);
+	while ((err = pack_reader_next(&r, &payload, &len)) == NULL && payload != NULL) {
+		struct wal_pos pos = { p->path, r.block };
+
+		if (strcmp(controller, r.controller) != 0) {
+			memcpy(controller, r.controller, sizeof controller);
+			d->last_seq = 0;
+		}
+		err = dump_record_cb(&pos, payload, len, d);
+		if (err != NULL)
+			break;
+	}
+	pack_reader_release(&r);
+	return err;
+}
+
+static void
+dump_over(struct dump *d, struct err *err)	/* takes */
+{
+	if (err != NULL && d->err == NULL)
+		d->failed |= exit_with(STAGE_OTHER, err) != 0;
+	else
+		err_free(err);
+}
+
+static bool
+ends_with(const char *name, const char *suffix)
+{
+	size_t n = strlen(name), k = strlen(suffix);
+
+	return n > k && strcmp(name + n - k, suffix) == 0;
+}
+
+static void
+dump_pack(struct dump *d, const char *path)
+{
+	struct pack *p;
+	struct err *err = pack_open(path, &p);
+
+	if (err == NULL) {
+		err = dump_blocks(d, p, 0, p->size);
+		pack_close(p);
+	}
+	dump_over(d, err);
 }
 
 static bool
 has_segments(const char *dir)
 {
-	struct dirent **e = NULL;
-	int n = scandir(dir, &e, not_hidden, alphasort);
+	DIR *dp = opendir(dir);
+	struct dirent *e;
 	bool has = false;
 
-	for (int i = 0; i < n; i++) {
-		size_t len = strlen(e[i]->d_name);
-
-		has |= len > 4 && strcmp(e[i]->d_name + len - 4, ".wal") == 0;
-		free(e[i]);
-	}
-	free(e);
+	while (dp != NULL && !has && (e = readdir(dp)) != NULL)
+		has = e->d_name[0] != '.' && ends_with(e->d_name, ".wal");
+	if (dp != NULL)
+		closedir(dp);
 	return has;
+}
+
+/* Each journal once, whether it is in a pack or not. */
+static void
+dump_journals(struct dump *d, char *dir)
+{
+	struct root root = { .journal = dir };
+	struct journals j;
+	struct err *err = journals_open(&root, &j);
+
+	for (size_t i = 0; err == NULL && d->err == NULL && i < j.n; i++) {
+		const struct journal_place *p = &j.places[i];
+		char *path = xasprintf("%s/%s", dir, p->controller);
+		struct stat st;
+
+		if (p->pack != NULL)
+			err = dump_blocks(d, p->pack, p->pack->sections[p->section].from, p->pack->sections[p->section].to);
+		else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			dump_folder(d, path);
+		free(path);
+	}
+	journals_close(&j);
+	dump_over(d, err);
 }
 
 /* A journal's folder, the folder of all journals, or a root. */
@@ -264,28 +335,16 @@ static void
 dump_path(struct dump *d, const char *path)
 {
 	char *journals = xasprintf("%s/journal", path);
-	struct dirent **e = NULL;
 	struct stat st;
-	int n;
 
 	if (stat(journals, &st) != 0 || !S_ISDIR(st.st_mode)) {
 		free(journals);
 		journals = xstrdup(path);
 	}
-	if (has_segments(journals)) {
+	if (has_segments(journals))
 		dump_folder(d, journals);
-	} else {
-		n = scandir(journals, &e, not_hidden, alphasort);
-		for (int i = 0; i < n; i++) {
-			char *dir = xasprintf("%s/%s", journals, e[i]->d_name);
-
-			if (d->err == NULL && stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
-				dump_folder(d, dir);
-			free(dir);
-			free(e[i]);
-		}
-		free(e);
-	}
+	else
+		dump_journals(d, journals);
 	free(journals);
 	print_newest(d);
 }
@@ -357,7 +416,10 @@ dump_argument(struct dump *d, const char *text)
 	} else if (S_ISDIR(st.st_mode)) {
 		dump_path(d, text);
 	} else {
-		dump_segment(d, text);
+		if (ends_with(text, PACK_SUFFIX))
+			dump_pack(d, text);
+		else
+			dump_segment(d, text);
 		print_newest(d);
 	}
 	if (err != NULL)

@@ -13,6 +13,8 @@ END
 ask_all() {
 	local id
 	weir ps -a --json
+	weir-dump --json --history root | grep -v "\"kind\":\"header\""
+	weir-dump --json root/journal
 	for id in $(weir ps -a | awk 'NR > 1 { print $1 }'); do
 		weir info --json "$id"
 		weir-dump --json --history "$id"
@@ -52,6 +54,9 @@ test_case 'compacted, they are what they were' '
 	expect_clean
 	ask_all >got
 	cmp got wanted
+	weir-dump --json root >wanted.dump
+	weir-dump --json root/journal/*.pack >got
+	cmp got wanted.dump
 	expect_exit 0 "$builddir/weir-compact" root
 	expect_file err "weir-compact: root: nothing to be compacted"
 	expect_exit 0 weir run sum.rf -text 3
