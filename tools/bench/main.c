@@ -97,6 +97,7 @@ static const struct benchmark {
 	{ "cold", 2000, 5, bench_cold, "N commands on a new root against a loop of posix_spawn" },
 	{ "start", 1, 21, bench_start, "start to end of a program with one command" },
 	{ "warm", 2000, 5, bench_warm, "a run of N commands that are all known" },
+	{ "restart", 10000, 3, bench_restart, "what N finished runs cost who comes later; needs tests/run/make_runs" },
 	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
 	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes" },
 	{ "admit", 10000, 3, bench_admit, "an admission, with 1 to N shapes of resources waiting" },
