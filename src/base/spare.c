@@ -33,7 +33,7 @@ spare_take(struct spare *s, size_t size)
 void
 spare_give(struct spare *s, void *p)
 {
-	if (p == NULL || s->n >= KEPT_MAX) {
+	if (p == NULL || s->n + 1 > KEPT_MAX) {
 		free(p);
 		return;
 	}

@@ -54,7 +54,7 @@ places_of(const struct head *h)
 	p.rows = p.sections + h->nsections * (uint64_t)sizeof(struct pack_section);
 	p.blocks = p.rows + h->nrows * (uint64_t)sizeof(struct pack_row);
 	p.execs = p.blocks + ((uint64_t)h->nblocks + 1) * sizeof(uint64_t);
-	p.idents = p.execs + h->nexecs * (uint64_t)sizeof(struct pack_exec);
+	p.idents = up8(p.execs + h->nexecs * (uint64_t)sizeof(struct pack_exec));
 	p.by_ident = p.idents + h->nidents * (uint64_t)sizeof(struct pack_ident);
 	p.text = up8(p.by_ident + h->nexecs * (uint64_t)sizeof(uint32_t));
 	p.end = p.text + h->text;
@@ -231,6 +231,7 @@ serialize(const struct pack *p, const struct pack_build *b, struct buf *out)
 	buf_add(out, b->blocks, b->nblocks * sizeof *b->blocks);
 	buf_add(out, &p->size, sizeof p->size);
 	buf_add(out, b->execs, b->nexecs * sizeof *b->execs);
+	pad8(out);
 	buf_add(out, b->idents, b->nidents * sizeof *b->idents);
 	buf_add(out, b->by_ident, b->nexecs * sizeof *b->by_ident);
 	pad8(out);
