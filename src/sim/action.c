@@ -243,7 +243,7 @@ new_id(struct play *p, struct play_run *r)
 
 		memcpy(r->run.id.b + i, &x, 8);
 	}
-	r->run.watch = watch_run_new(p->world->watch, &r->run.id, r->run.name, r->run.must_fail);
+	r->run.watch = watch_run_new(p->world->watch, &r->run.id, r->run.name, r->naive);
 }
 
 static bool

@@ -11,12 +11,15 @@
 #include "sim/ctl.h"
 #include "sim/disk.h"
 #include "sim/host.h"
+#include "sim/naive.h"
 #include "sim/store.h"
 
 /*
  * What is known of each run, from its records in the order of their seq, and from what its controllers
  * ask of hosts. Checks speak at the moment at which the promise is broken, so that a trace ends there.
  */
+#define SINCE_LOOK SECONDS(600)
+
 struct seen {
 	unsigned refs;
 	struct watch_run *run;		/* NULL: of none */
@@ -65,12 +68,14 @@ struct watch_run {
 	struct watch_node *nodes;
 	struct watch_charge *charges;
 	struct run_facts facts;
+	const struct naive *naive;	/* kept */
 	uint32_t progress, stalled;	/* keys finished in this try; tries in a row without one */
 	struct resources total;		/* of its own ended attempts */
 	UT_hash_handle hh;
 };
 struct watch {
 	struct world *world;
+	int64_t	      lost_at;	/* when objects vanished or were damaged for the last time; 0: never */
 	struct watch_run *runs;
 	struct watch_file *data;	/* put by controllers */
 };
@@ -152,13 +157,14 @@ watch_run_find(struct watch *x, const struct digest *id)
 }
 
 struct watch_run *
-watch_run_new(struct watch *x, const struct digest *id, const char *name, bool must_fail)
+watch_run_new(struct watch *x, const struct digest *id, const char *name, const struct naive *naive)
 {
 	struct watch_run *r = xcalloc(1, sizeof *r);
 
+	r->naive = naive;
 	r->id = *id;
 	r->name = xstrdup(name);
-	r->must_fail = must_fail;
+	r->must_fail = naive_failed(naive);
 	HASH_ADD(hh, x->runs, id, sizeof r->id, r);
 	return r;
 }
@@ -396,10 +402,21 @@ run_moves(struct watch *x, struct watch_run *r)
 		e->vanished = e->vanished || (e->ok && !objects_has_all(there, e->fileset));
 }
 
+/* Whoever is Done has looked at its result. What has vanished since then, while the cache took its time, may be gone. */
+static void
+check_result(struct watch *x, const struct watch_run *r, const struct run_state *s)
+{
+	if (s->Phase != PHASE_DONE || s->Err || (x->lost_at && x->world->clock.mono - x->lost_at < SINCE_LOOK))
+		return;
+	if (!naive_result_there(r->naive, watch_run_objects(x, s)))
+		world_fail(x->world, "%s: it is Done, and a file of the result is not in the repository", r->name);
+}
+
 static void
 durable_snapshot(struct watch *x, struct watch_run *r, const struct run_state *s)
 {
 	count_tries(x, r, s);
+	check_result(x, r, s);
 	if (s->Phase == PHASE_DONE && s->Err && !r->must_fail && !may_end_with(r, s->Err)) {
 		char *text = err_str(s->Err);
 
@@ -684,6 +701,7 @@ watch_objects_lost(struct watch *x)
 	struct watch_run *r;
 	struct watch_exec *e;
 
+	x->lost_at = x->world->clock.mono;
 	for (r = x->runs; r; r = r->hh.next)
 		for (e = r->has_state ? r->execs : NULL; e; e = e->hh.next)
 			e->vanished = e->vanished || (e->ok && !objects_has_all(watch_run_objects(x, &r->state), e->fileset));

@@ -19,6 +19,7 @@
  *  - what fits is put
  *  - an alloc is gone at its deadline: nothing is done for it later, nothing that ran for it goes on, nobody puts to it
  *  - a run only ends with an error of a command, or after three tries in a row that got nowhere
+ *  - whoever is Done has its result in the repository
  *  - a controller leaves when the cache has what its runs found
  *  - a run without the cache uses nothing but what it started
  *  - claims carry the try that the run is in
@@ -45,8 +46,9 @@ struct run_facts {		/* what the records and attempts of a run come to */
 	unsigned tries, resets, epoch, done;	/* done: snapshots with phase Done */
 };
 struct watch_run;
-/* must_fail: whatever is done, it cannot come to a good end. */
-struct watch_run *watch_run_new(struct watch *, const struct digest *id, const char *name, bool must_fail);	/* borrowed */
+struct naive;
+/* What it must come to is the naive evaluator's, which is kept. Borrowed. */
+struct watch_run *watch_run_new(struct watch *, const struct digest *id, const char *name, const struct naive *);
 struct watch_run *watch_run_find(struct watch *, const struct digest *id);	/* NULL: unknown */
 const char *watch_run_name(const struct watch_run *);
 const struct run_state *watch_run_state(const struct watch_run *);	/* newest durable one; NULL: it does not exist yet */
