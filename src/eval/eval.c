@@ -291,6 +291,8 @@ eval_advance(struct op *op)
 	case EVAL_DRAIN:
 		if (TAILQ_EMPTY(&e->puts))
 			eval_finish(e);
+		else
+			assoc_hurry(e->args.assoc);
 		return;
 	}
 }

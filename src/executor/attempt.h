@@ -35,8 +35,8 @@ void attempt_choose(struct ledger *, const char *objects, int key_fd, const stru
 
 /* Makes the attempt's directory and locks it; the request's bytes go there. Gives the directory. */
 must_check struct err *attempt_create(int key_fd, unsigned n, const void *request, size_t, int *dir);
-/* Writes the manifest of an attempt that is over; its key is locked. */
-must_check struct err *attempt_write_manifest(int dir, const struct manifest *);
+/* Writes the manifest of an attempt that is over; its key is locked. *len: its bytes. */
+must_check struct err *attempt_write_manifest(int dir, const struct manifest *, size_t *len);
 must_check struct err *attempt_read_manifest(int key_fd, unsigned n, struct manifest *);
 /* The attempt is journaled as ended by the run that made it: removes it. Others' words are passed over. */
 void attempt_forget(struct ledger *, const struct digest *run, const struct digest *key, unsigned n);

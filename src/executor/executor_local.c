@@ -17,7 +17,7 @@
  */
 
 /* Requests beyond what fits, so that a slot that falls free finds the next one waiting. */
-#define LOCAL_LOOKAHEAD 2
+#define LOCAL_LOOKAHEAD 4
 
 struct listener {		/* put and wait */
 	struct op	op;
@@ -123,8 +123,10 @@ exec_report_cb(struct report *r, struct err *err, void *arg)
 	}
 	e->over = true;
 	e->err = err;
-	if (r != NULL)	/* it may overtake TAKEN */
+	if (r != NULL) {	/* of a short one nothing else is told */
 		e->attached = e->attached || r->attached;
+		e->attempt = r->attempt != 0 ? r->attempt : e->attempt;
+	}
 	if (r != NULL && r->kind == REPORT_REFUSED) {
 		exec_refused(e, r->err);
 		r->err = NULL;

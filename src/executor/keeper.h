@@ -28,6 +28,9 @@ struct keeper_env {
 	void	      *repeat_arg;
 };
 
+/* A longer result is told as the descriptor of its manifest. */
+#define KEEPER_RESULT_INLINE (PROTO_INLINE / 2)
+
 /* First thing in a child: dies with the keeper, is a subreaper. */
 void keeper_child_init(const struct keeper_env *);
 no_return void slot_main(const struct keeper_env *, unsigned slot);
@@ -40,8 +43,7 @@ no_return void intern_main(const struct keeper_env *, unsigned hand);
 void keeper_report(const struct keeper_env *, const struct ledger_sub *, const struct report *, const void *result,
     size_t, int pass_fd);
 /*
- * Tells everybody that an attempt is over. result: exec_result_mpk's bytes; key_fd: where a long manifest lies,
- * or -1.
+ * Tells everybody that an attempt is over. manifest: open, or -1 where it is short enough to be told.
  */
 void keeper_report_over(const struct keeper_env *, const struct ledger_sub *, unsigned nsubs, const struct digest *key,
     const struct exec_result *, int manifest);

@@ -198,6 +198,7 @@ attempt_bury(struct keeper *k, int key_fd, const struct ledger_row *row, struct 
 {
 	char name[16];
 	struct err *err = attempt_read_manifest(key_fd, row->attempt, m);
+	size_t len;
 	int dir;
 
 	if (err == NULL)
@@ -215,7 +216,7 @@ attempt_bury(struct keeper *k, int key_fd, const struct ledger_row *row, struct 
 	m->result.err = err_msg(ERR_UNAVAILABLE, "its slot worker died");
 	snprintf(name, sizeof name, "%u", row->attempt);
 	dir = openat(key_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	err = dir >= 0 ? attempt_write_manifest(dir, m) : NULL;
+	err = dir >= 0 ? attempt_write_manifest(dir, m, &len) : NULL;
 	err_free(err);
 	if (dir >= 0)
 		close(dir);

@@ -21,15 +21,15 @@
 /*
  * ledger: shared memory that outlives any of its users. The mutex is robust; waiting is a futex on a
  * counter, not a pthread condition, because a waiter that is killed inside pthread_cond_wait can make
- * the next broadcast wait for it for ever.
+ * the next broadcast wait for it for ever. Each row has its own counter: only the one whose turn it is wakes.
  */
-#define LEDGER_MAGIC   UINT64_C(0x316c726965770002)	/* also the layout's version */
+#define LEDGER_MAGIC   UINT64_C(0x316c726965770003)	/* also the layout's version */
 #define LEDGER_EPSILON 1e-6				/* sums of fractions of a core */
+#define LEDGER_MOMENT  5000000				/* ns of waiting that nobody needs to hear of */
 
 struct ledger_page {
 	uint64_t	     magic;
 	pthread_mutex_t	     mutex;
-	_Atomic uint32_t     turn;	/* grows whenever a waiter may go on: the futex */
 	uint32_t	     nslots;
 	uint64_t	     next_ticket;
 	double		     disk;
@@ -102,32 +102,46 @@ ledger_fits(const struct ledger_page *p, const struct ledger_amount *a)
 	return true;
 }
 
-static bool
-ledger_is_first(const struct ledger_page *p, uint64_t ticket)
+/* Who has waited longest, or NULL. The lock is held. */
+static struct ledger_row *
+ledger_first(struct ledger_page *p)
 {
+	struct ledger_row *first = NULL;
+
 	for (uint32_t i = 0; i < p->nslots; i++) {
-		const struct ledger_row *r = &p->rows[i];
+		struct ledger_row *r = &p->rows[i];
 
-		if (r->used && !r->admitted && r->ticket != 0 && r->ticket < ticket)
-			return false;
+		if (r->used && !r->admitted && r->ticket != 0 && (first == NULL || r->ticket < first->ticket))
+			first = r;
 	}
-	return true;
+	return first;
+}
+
+/* Whose turn it is now: the first, if there is room for it. The lock is held. */
+static struct ledger_row *
+ledger_next(struct ledger_page *p)
+{
+	struct ledger_row *first = ledger_first(p);
+
+	return first != NULL && ledger_fits(p, &first->amount) ? first : NULL;
 }
 
 static void
-ledger_wake(struct ledger_page *p)
+ledger_wake(struct ledger_row *r)
 {
-	atomic_fetch_add(&p->turn, 1);
-	syscall(SYS_futex, &p->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	if (r == NULL)
+		return;
+	atomic_fetch_add(&r->turn, 1);
+	syscall(SYS_futex, &r->turn, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
 static void
-ledger_sleep(struct ledger_page *p, uint32_t seen)
+ledger_sleep(struct ledger_row *r, uint32_t seen, bool told)
 {
-	/* The limit is only a belt: a waker that was killed between counting and waking. */
-	struct timespec limit = { .tv_sec = 1 };
+	/* The long limit is only a belt: a waker that was killed between giving way and waking. */
+	struct timespec limit = { .tv_sec = told ? 1 : 0, .tv_nsec = told ? 0 : LEDGER_MOMENT };
 
-	syscall(SYS_futex, &p->turn, FUTEX_WAIT, seen, &limit, NULL, 0);
+	syscall(SYS_futex, &r->turn, FUTEX_WAIT, seen, &limit, NULL, 0);
 }
 
 void
@@ -308,30 +322,32 @@ enum ledger_kill
 ledger_admit(struct ledger *l, unsigned slot, const struct resources *need, void (*waits)(void *), void *arg)
 {
 	struct ledger_page *p = l->page;
-	struct ledger_row *r = &p->rows[slot];
-	bool told = false;
+	struct ledger_row *r = &p->rows[slot], *next;
+	bool told = false, slept = false;
 	uint32_t seen;
 
 	ledger_lock(l);
 	amount_from_resources(&r->amount, need);
 	r->ticket = p->next_ticket++;
-	while (r->kill == LEDGER_LIVE && !(ledger_is_first(p, r->ticket) && ledger_fits(p, &r->amount))) {
+	while (r->kill == LEDGER_LIVE && ledger_next(p) != r) {
 		r->state = ATTEMPT_QUEUED;
-		seen = atomic_load(&p->turn);
+		seen = atomic_load(&r->turn);
 		ledger_unlock(l);
-		if (!told)
+		if (slept && !told) {
 			waits(arg);
-		told = true;
-		ledger_sleep(p, seen);
+			told = true;
+		}
+		ledger_sleep(r, seen, told);
+		slept = true;
 		ledger_lock(l);
 	}
 	r->admitted = r->kill == LEDGER_LIVE;
 	if (!r->admitted)
 		r->ticket = 0;
-	ledger_unlock(l);
 	/* The next in line may fit as well; and if this one gave up, it was perhaps in the way. */
-	if (told)
-		ledger_wake(p);
+	next = ledger_next(p);
+	ledger_unlock(l);
+	ledger_wake(next);
 	return (enum ledger_kill)r->kill;
 }
 
@@ -348,22 +364,12 @@ ledger_spawned(struct ledger *l, unsigned slot, pid_t command, int64_t started, 
 	ledger_unlock(l);
 }
 
-static bool
-ledger_has_waiter(const struct ledger_page *p)
-{
-	for (uint32_t i = 0; i < p->nslots; i++) {
-		if (p->rows[i].used && p->rows[i].ticket != 0 && !p->rows[i].admitted)
-			return true;
-	}
-	return false;
-}
-
 enum ledger_kill
 ledger_leave(struct ledger *l, unsigned slot)
 {
 	struct ledger_row *r = &l->page->rows[slot];
+	struct ledger_row *next;
 	enum ledger_kill why;
-	bool wake;
 
 	ledger_lock(l);
 	r->command = 0;
@@ -371,10 +377,9 @@ ledger_leave(struct ledger *l, unsigned slot)
 	r->ticket = 0;
 	r->state = ATTEMPT_COLLECTING;
 	why = (enum ledger_kill)r->kill;
-	wake = ledger_has_waiter(l->page);
+	next = ledger_next(l->page);
 	ledger_unlock(l);
-	if (wake)
-		ledger_wake(l->page);
+	ledger_wake(next);
 	return why;
 }
 
@@ -382,18 +387,17 @@ unsigned
 ledger_close(struct ledger *l, unsigned slot, struct ledger_sub out[LEDGER_SUBS])
 {
 	struct ledger_row *r = &l->page->rows[slot];
+	struct ledger_row *next;
 	unsigned n;
-	bool wake;
 
 	ledger_lock(l);
 	n = r->used ? r->nsubs : 0;
 	memcpy(out, r->subs, n * sizeof r->subs[0]);
 	r->used = 0;
 	r->nsubs = 0;
-	wake = ledger_has_waiter(l->page);
+	next = ledger_next(l->page);
 	ledger_unlock(l);
-	if (wake)
-		ledger_wake(l->page);
+	ledger_wake(next);
 	return n;
 }
 
@@ -444,7 +448,7 @@ ledger_kill(struct ledger *l, unsigned slot, enum ledger_kill why)
 	if (r->used && r->kill == LEDGER_LIVE)
 		r->kill = why;
 	ledger_unlock(l);
-	ledger_wake(l->page);
+	ledger_wake(r);
 }
 
 /* The keeper holds its lock as long as it or any of its workers lives. */

@@ -51,6 +51,7 @@ struct ledger_row {
 	uint32_t nsubs;
 	struct ledger_sub subs[LEDGER_SUBS];
 	char	 ident[LEDGER_IDENT];
+	_Atomic uint32_t turn;		/* grows when this one may go on: what it sleeps on */
 };
 
 /*
@@ -79,7 +80,10 @@ void ledger_open(struct ledger *, unsigned slot, const struct exec_config *, uns
     const struct ledger_sub *);
 void ledger_hold(struct ledger *, unsigned hand, const struct ledger_sub *);	/* NULL: it is answered */
 bool ledger_held(struct ledger *, unsigned hand, struct ledger_sub *);	/* takes it; false: the hand is empty */
-/* Enters the resources; waits for its turn. waits is called once if there is anything to wait for. Returns why not. */
+/*
+ * Enters the resources; waits for its turn. waits is called once if that takes longer than a moment: where commands are
+ * short each waits for the one before it, and each word about it costs as much. Returns why not.
+ */
 enum ledger_kill ledger_admit(struct ledger *, unsigned slot, const struct resources *, void (*waits)(void *),
     void *arg);
 /* The attempt's last process is gone: gives the amounts back. From now on no kill reaches it; says which one did. */

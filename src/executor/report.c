@@ -48,7 +48,10 @@ keeper_report(const struct keeper_env *env, const struct ledger_sub *to, const s
 	struct sockaddr_un sa;
 
 	report_encode(r, result, len, &message);
-	unix_addr(env->dir, to->name, &sa);
+	/* We are in keeper/ (keeper.h): its name is its path. */
+	memset(&sa, 0, sizeof sa);
+	sa.sun_family = AF_UNIX;
+	memcpy(sa.sun_path, to->name, strnlen(to->name, sizeof to->name - 1));
 	/* A controller that is gone finds the manifest when it comes back. */
 	if (sock_send(env->out, &sa, message.p, message.len, pass_fd) == SOCK_FULL)
 		report_late(env, to, &message, pass_fd);
@@ -66,7 +69,7 @@ keeper_report_over(const struct keeper_env *env, const struct ledger_sub *subs, 
 
 	mpk_w_init(&w, &bytes);
 	exec_result_mpk(result, &w);
-	file = manifest >= 0 && bytes.len > PROTO_INLINE / 2;
+	file = manifest >= 0 && bytes.len > KEEPER_RESULT_INLINE;
 	for (unsigned i = 0; i < nsubs; i++) {
 		r.id = subs[i].id;
 		r.attached = subs[i].attached;

@@ -255,6 +255,17 @@ place_move(struct runtime *r, const struct digest *key)
 	return err_errno(eno, "rename", "work/%s", hex);
 }
 
+/* So that it can be waited for with a limit. */
+static void
+block_sigchld(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 struct err *
 runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool want_isolation, const char **why)
 {
@@ -271,8 +282,10 @@ runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool wan
 	err = make_places(r->work);
 	if (err != NULL)
 		return err;
+	block_sigchld();
 	r->bash = access("/bin/bash", X_OK) == 0 ? "/bin/bash" : "/usr/bin/bash";
 	cgroup_open(cgroup_base, slot, &r->cgroup);
+	r->kills = cgroup_kills(&r->cgroup);
 	umask(022);
 	*why = want_isolation ? isolate(r) : "it was not asked for";
 	/* Behind isolation: a file of the mounts before it has another name for who is in a chroot. */
@@ -280,6 +293,7 @@ runtime_init(struct runtime *r, unsigned slot, const char *cgroup_base, bool wan
 	if (r->null < 0)
 		return err_errno(errno, "open", "/dev/null");
 	r->seen = xstrdup(RUNTIME_SEEN);
+	r->at = r->places[0] = r->places[1] = r->places[2] = -1;
 	runtime_clear(r);	/* of a worker that died here */
 	return r->isolated ? NULL : places_init(r);
 }
@@ -344,11 +358,77 @@ places_tidy(const char *work)
 	return kept == nitems(places);
 }
 
+/* Its only entries are those of want (inode numbers of n directories). */
+static bool
+holds_only(int dir, const ino_t *want, size_t n)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	size_t seen = 0;
+	ssize_t got;
+
+	if (lseek(dir, 0, SEEK_SET) != 0)
+		return false;
+	while ((got = getdents64(dir, buf, sizeof buf)) > 0) {
+		for (ssize_t at = 0; at < got; at += ((struct dirent64 *)(buf + at))->d_reclen) {
+			const struct dirent64 *e = (const struct dirent64 *)(buf + at);
+			size_t i = 0;
+
+			if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+				continue;
+			while (i < n && want[i] != e->d_ino)
+				i++;
+			if (i == n)
+				return false;
+			seen++;
+		}
+	}
+	return got == 0 && seen == n;
+}
+
+/* Most commands leave nothing behind: then it is enough to look, through descriptors that stay open. */
+static bool
+places_clear(struct runtime *r)
+{
+	ino_t inos[nitems(places)];
+	struct stat st;
+
+	for (size_t i = 0; i < nitems(places); i++) {
+		if (fstat(r->places[i], &st) != 0 || (st.st_mode & 07777) != 0700 || !holds_only(r->places[i], NULL, 0))
+			return false;
+		inos[i] = st.st_ino;
+	}
+	return holds_only(r->at, inos, nitems(places));
+}
+
+static void
+places_forget(struct runtime *r)
+{
+	for (size_t i = 0; i < nitems(places); i++) {
+		if (r->places[i] >= 0)
+			close(r->places[i]);
+		r->places[i] = -1;
+	}
+	if (r->at >= 0)
+		close(r->at);
+	r->at = -1;
+}
+
+static void
+places_keep(struct runtime *r)
+{
+	places_forget(r);
+	r->at = open(r->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < nitems(places); i++)
+		r->places[i] = openat(r->at, places[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 void
 runtime_clear(struct runtime *r)
 {
 	struct err *err = NULL;
 
+	if (places_clear(r) && strcmp(r->work, r->home) == 0)
+		return;
 	if (!places_tidy(r->work))
 		err = make_places(r->work);
 	if (strcmp(r->work, r->home) != 0) {
@@ -359,6 +439,8 @@ runtime_clear(struct runtime *r)
 		}
 		strcpy(r->work, r->home);
 	}
+	if (r->isolated)	/* the command may have made them anew */
+		places_keep(r);
 	err_free(err);	/* the next exec will meet it */
 }
 
@@ -447,7 +529,8 @@ spawn_child(struct spawn *s, const struct runtime *r, const struct runtime_comma
 {
 	sigset_t none;
 
-	setsid();
+	/* No session of its own: each would be a group of its own to the kernel's scheduler, made and undone for each exec. */
+	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != s->parent)
 		_exit(127);
@@ -515,7 +598,6 @@ runtime_spawn(struct runtime *r, struct runtime_command *c)
 	command_fill(c->config, r->seen, &text);
 	err = spawn_prepare(&s, r, c->config, &text);
 	c->limited = cgroup_limit(&r->cgroup, c->config->resources.mem > 0 ? (uint64_t)c->config->resources.mem : 0);
-	c->kills = cgroup_kills(&r->cgroup);
 	if (err == NULL) {
 		c->pid = spawn_fork(&s, r, c);
 		if (c->pid < 0)
@@ -539,17 +621,34 @@ usage_add(struct runtime_command *c, const struct rusage *u)
 		c->max_rss = (uint64_t)u->ru_maxrss * 1024;
 }
 
-void
-runtime_wait(struct runtime *r, struct runtime_command *c)
+/* A signal of before costs a second look, no more. */
+static bool
+children_quiet(int64_t moment)
 {
-	bool over = false;
+	struct timespec limit = { .tv_sec = moment / 1000000000, .tv_nsec = moment % 1000000000 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	return sigtimedwait(&set, NULL, &limit) != SIGCHLD;
+}
+
+void
+runtime_wait(struct runtime *r, struct runtime_command *c, int64_t moment, void (*runs)(void *), void *arg)
+{
+	bool over = false, told = false;
 	struct rusage u;
+	uint64_t kills;
 	int status;
 	pid_t pid;
 
 	/* Orphans of the tree come to us, the nearest subreaper, and are counted with it. */
 	for (;;) {
-		pid = wait4(-1, &status, over ? WNOHANG : 0, &u);
+		if (!over && !told && children_quiet(moment)) {
+			runs(arg);
+			told = true;
+		}
+		pid = wait4(-1, &status, over || !told ? WNOHANG : 0, &u);
 		if (pid < 0 && errno == EINTR)
 			continue;
 		if (pid < 0)
@@ -560,13 +659,15 @@ runtime_wait(struct runtime *r, struct runtime_command *c)
 			c->status = status;
 			over = true;
 		}
-		if (pid == 0) {
+		if (pid == 0 && over) {
 			/* The command decides; what it left behind goes. */
 			proctree_signal(getpid(), SIGKILL, NULL, NULL);
 			waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOWAIT);
 		}
 	}
-	c->oom = cgroup_kills(&r->cgroup) > c->kills;
+	kills = cgroup_kills(&r->cgroup);
+	c->oom = kills > r->kills;
+	r->kills = kills;
 	crash_point("keeper-after-exit");
 }
 

@@ -25,7 +25,9 @@ struct runtime {
 	int	 null;		/* /dev/null */
 	int	 mounts;	/* isolated: /proc/self/mountinfo, which says when it changes */
 	bool	 remounted;	/* it has */
+	int	 at, places[3];	/* isolated: home and its arg, return and tmp, open to be looked at */
 	struct cgroup cgroup;
+	uint64_t kills;		/* the kernel's count there, after the exec before */
 };
 /* Once per worker. Never fails for want of isolation; *why (static text) says what is missing, or NULL. */
 must_check struct err *runtime_init(struct runtime *, unsigned slot, const char *cgroup_base, bool want_isolation,
@@ -39,7 +41,6 @@ struct runtime_command {
 	int	 lock;		/* the attempt's directory, inherited by the command */
 	int	 out, errlog;	/* files for its streams */
 	pid_t	 pid;
-	uint64_t kills;		/* the kernel's count before it */
 	/* results */
 	int	 status;
 	bool	 limited;	/* the kernel holds it to its memory */
@@ -48,8 +49,8 @@ struct runtime_command {
 	uint64_t max_rss;
 };
 must_check struct err *runtime_spawn(struct runtime *, struct runtime_command *);
-/* Returns when the command is over and every process of its tree is gone. */
-void runtime_wait(struct runtime *, struct runtime_command *);
+/* Returns when the command is over and every process of its tree is gone. If that takes longer than moment, runs is called. */
+void runtime_wait(struct runtime *, struct runtime_command *, int64_t moment, void (*runs)(void *), void *arg);
 /* Are the binds not what they were? What the command saw read-only it may have written to; and another must not see it. */
 bool runtime_remounted(struct runtime *);
 

@@ -26,6 +26,7 @@
  * the ledger's row and the attempt's lock tell the keeper what it was doing.
  */
 #define SHORT_WAIT INT64_C(50000000)
+#define MOMENT	   INT64_C(5000000)	/* of running that nobody needs to hear of: the end says it all */
 
 struct slot {
 	const struct keeper_env *env;
@@ -61,10 +62,12 @@ slot_waits(void *arg)
 	slot_report(s, REPORT_TAKEN, ATTEMPT_QUEUED, false);
 }
 
-/* Of short waits only the beginning is told: where commands are short, each message counts. */
+/* Of short waits only the beginning is told, of short commands only the end: where they are short, each message counts. */
 static void
-slot_runs(struct slot *s)
+slot_runs(void *arg)
 {
+	struct slot *s = arg;
+
 	if (!s->told)
 		slot_report(s, REPORT_TAKEN, ATTEMPT_RUNNING, false);
 	else if (host_mono() - s->waits > SHORT_WAIT)
@@ -196,8 +199,7 @@ slot_command(struct slot *s)
 		err = runtime_spawn(&s->rt, &cmd);
 	if (err == NULL) {
 		ledger_spawned(s->env->ledger, s->n, cmd.pid, u->started, !cmd.limited);
-		slot_runs(s);
-		runtime_wait(&s->rt, &cmd);
+		runtime_wait(&s->rt, &cmd, MOMENT, slot_runs, s);
 	}
 	u->ended = host_wall();
 	u->wall_ns = host_mono() - s->spawned;
@@ -248,7 +250,7 @@ slot_attempt(struct slot *s)
 }
 
 static struct err *
-slot_manifest(struct slot *s)
+slot_manifest(struct slot *s, size_t *len)
 {
 	struct manifest m = {
 		.key = s->req.config.key,
@@ -258,7 +260,7 @@ slot_manifest(struct slot *s)
 		.result = s->result,
 	};
 
-	return attempt_write_manifest(s->dir, &m);
+	return attempt_write_manifest(s->dir, &m, len);
 }
 
 /* The manifest first, then the reports: what is told is there to be read. */
@@ -267,14 +269,15 @@ slot_finish(struct slot *s)
 {
 	struct ledger_sub subs[LEDGER_SUBS];
 	struct err *err;
+	size_t len = 0;
 	unsigned n;
 	int fd = -1;
 
 	attempt_key_relock(s->key_fd);
-	err = slot_manifest(s);
+	err = slot_manifest(s, &len);
 	if (err != NULL)
 		slot_lost(s, err);
-	else
+	else if (len > KEEPER_RESULT_INLINE)
 		fd = openat(s->dir, "manifest", O_RDONLY | O_CLOEXEC);
 	n = ledger_close(s->env->ledger, s->n, subs);
 	attempt_key_unlock(s->key_fd);
@@ -293,7 +296,8 @@ slot_run(struct slot *s)
 		.isolated = s->rt.isolated, .host = xstrdup(s->env->host), .owner = s->req.config.claim.run };
 	s->result.usage.queued = host_wall();
 	slot_attempt(s);
-	if (!s->told)
+	/* Without this word, one that was lost would look like one that never was. */
+	if (!s->told && s->result.state == ATTEMPT_LOST)
 		slot_report(s, REPORT_TAKEN, ATTEMPT_COLLECTING, false);
 	slot_finish(s);
 	exec_result_release(&s->result);

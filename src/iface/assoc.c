@@ -32,6 +32,13 @@ assoc_put(struct assoc *a, enum assoc_kind kind, const struct digest *key, const
 }
 
 void
+assoc_hurry(struct assoc *a)
+{
+	if (a->ops->hurry != NULL)
+		a->ops->hurry(a);
+}
+
+void
 assoc_free(struct assoc *a)
 {
 	if (a)

@@ -25,6 +25,8 @@ struct assoc_ops {
 	struct op *(*put)(struct assoc *, enum assoc_kind, const struct digest *key, const void *value, size_t len, assoc_done_cb *,
 	    void *arg);
 	void (*free)(struct assoc *);
+	/* Puts may be kept for a moment, to be sent together. Somebody waits for them now. May be NULL. */
+	void (*hurry)(struct assoc *);
 };
 struct assoc {
 	const struct assoc_ops *ops;
@@ -33,6 +35,7 @@ struct assoc {
 struct op *assoc_get(struct assoc *, enum assoc_kind, const struct digest *key, assoc_get_cb *, void *arg);
 struct op *assoc_put(struct assoc *, enum assoc_kind, const struct digest *key, const void *value, size_t len, assoc_done_cb *,
     void *arg);
+void assoc_hurry(struct assoc *);
 void assoc_free(struct assoc *);
 
 #endif

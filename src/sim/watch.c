@@ -583,7 +583,7 @@ watch_transition(struct watch *x, const struct run_state *s)
 
 /* Execs. */
 
-#define LOOKAHEAD 2	/* as executor_local has it: puts beyond what fits */
+#define LOOKAHEAD 4	/* as executor_local has it: puts beyond what fits */
 
 static bool
 fits(const struct resources *sum, const struct resources *a, const struct resources *b, const struct resources *total)

@@ -21,6 +21,12 @@
  * sent again all the same. The operations of puts and flushes never fail by the death of a writer.
  */
 
+/*
+ * Puts that follow each other are sent together, this long after those before them: what a batch costs the writer and
+ * its disk hardly depends on how many are in it. The first after a pause goes at once.
+ */
+#define LINGER	    MILLIS(20)
+#define LINGER_MOST 512		/* entries */
 #define RETRY_FIRST MILLIS(20)
 #define RETRY_MOST  SECONDS(1)
 
@@ -31,7 +37,10 @@ struct assoc_lmdb {
 	struct db_pending   pending;
 	int		    fd;			/* owned; -1: not connected */
 	struct io	    io;
-	struct timer	    reconnect;
+	unsigned	    held;		/* put since then, about */
+	bool		    due;		/* what is unsent is to be sent */
+	int64_t		    sent_at;		/* monotonic */
+	struct timer	    linger, reconnect;
 	int64_t		    retry;		/* pause before the next attempt */
 	int64_t		    down_since;		/* monotonic; 0: connected, or nothing waits */
 	int64_t		    down_told;		/* when the owner was told last */
@@ -102,7 +111,7 @@ idle_or_wait(struct assoc_lmdb *a)
 	bool waits = !db_pending_empty(&a->pending);
 
 	if (a->fd != -1)
-		io_want(&a->io, waits ? IO_READ | (db_pending_unsent(&a->pending) ? IO_WRITE : 0) : 0);
+		io_want(&a->io, waits ? IO_READ | (a->due ? IO_WRITE : 0) : 0);
 	else if (waits && !timer_is_set(&a->reconnect))
 		timer_set(&a->reconnect, a->retry);
 }
@@ -121,8 +130,12 @@ disconnect(struct assoc_lmdb *a, int eno)
 static void
 pump(struct assoc_lmdb *a)
 {
-	int eno = db_pending_send(&a->pending, a->fd);
+	int eno = a->due ? db_pending_send(&a->pending, a->fd) : 0;
 
+	if (!eno && a->due) {
+		a->due = false;
+		a->sent_at = loop_now(a->assoc.loop);
+	}
 	if (!eno || eno == EAGAIN)
 		eno = db_pending_recv(&a->pending, a->fd, decided_cb, a);
 	wake_flushes(a);
@@ -185,6 +198,7 @@ connect_now(struct assoc_lmdb *a)
 	a->retry = RETRY_FIRST;
 	db_read_refresh(a->reader);	/* another writer may have dropped the database */
 	io_init(&a->io, a->assoc.loop, a->fd, "assoc-writer", io_cb, a);
+	a->due = true;
 	pump(a);
 }
 
@@ -195,6 +209,36 @@ reconnect_cb(void *arg)
 }
 
 /* ---- put ---- */
+
+static void
+send_now(struct assoc_lmdb *a)
+{
+	timer_clear(&a->linger);
+	a->due = db_pending_unsent(&a->pending);
+	if (a->fd != -1)
+		idle_or_wait(a);
+	else if (!timer_is_set(&a->reconnect))
+		timer_set(&a->reconnect, 0);
+}
+
+static void
+linger_cb(void *arg)
+{
+	send_now(arg);
+}
+
+static void
+send_soon(struct assoc_lmdb *a)
+{
+	int64_t left = a->sent_at + LINGER - loop_now(a->assoc.loop);
+
+	if (a->fd == -1 || left <= 0 || ++a->held >= LINGER_MOST) {
+		a->held = 0;
+		send_now(a);
+	} else if (!a->due && !timer_is_set(&a->linger)) {
+		timer_set(&a->linger, left);
+	}
+}
 
 static void
 put_advance(struct op *op)
@@ -240,10 +284,7 @@ put_start(struct assoc_lmdb *a, enum db_sub sub, const void *key, size_t klen, c
 		return &p->op;
 	}
 	p->entry = db_pending_add(&a->pending, len ? DB_PUT : DB_DELETE, sub, key, klen, value, len, p);
-	if (a->fd != -1)
-		idle_or_wait(a);
-	else if (!timer_is_set(&a->reconnect))
-		timer_set(&a->reconnect, 0);
+	send_soon(a);
 	return &p->op;
 }
 
@@ -275,6 +316,15 @@ assoc_lmdb_meta_put(
 }
 
 /* ---- flush ---- */
+
+static void
+assoc_lmdb_hurry(struct assoc *assoc)
+{
+	struct assoc_lmdb *a = lmdb_of(assoc);
+
+	if (timer_is_set(&a->linger))
+		send_now(a);
+}
 
 static bool
 flush_over(const struct flush *f)
@@ -324,6 +374,7 @@ assoc_lmdb_flush_start(struct assoc *assoc, assoc_done_cb *cb, void *arg)
 	op_init(&f->op, a->assoc.loop, &flush_type);
 	TAILQ_INSERT_TAIL(&a->flushes, f, entry);
 	op_wake(&f->op);
+	assoc_lmdb_hurry(assoc);
 	return &f->op;
 }
 
@@ -380,6 +431,7 @@ assoc_lmdb_free(struct assoc *assoc)
 	assert(TAILQ_EMPTY(&a->flushes));
 	TAILQ_FOREACH(e, &a->pending.q, entry)
 		assert(!e->owner);	/* whoever put it has cancelled, or waits for nothing */
+	timer_clear(&a->linger);
 	timer_clear(&a->reconnect);
 	io_clear(&a->io);
 	if (a->fd != -1)
@@ -395,6 +447,7 @@ assoc_lmdb_free(struct assoc *assoc)
 static const struct assoc_ops assoc_lmdb_ops = {
 	.get = assoc_lmdb_get,
 	.put = assoc_lmdb_put,
+	.hurry = assoc_lmdb_hurry,
 	.free = assoc_lmdb_free,
 };
 
@@ -411,6 +464,7 @@ assoc_lmdb_new(struct loop *loop, const struct root *root)
 	a->retry = RETRY_FIRST;
 	db_pending_init(&a->pending);
 	TAILQ_INIT(&a->flushes);
+	timer_init(&a->linger, loop, "assoc-linger", linger_cb, a);
 	timer_init(&a->reconnect, loop, "assoc-reconnect", reconnect_cb, a);
 	return &a->assoc;
 }

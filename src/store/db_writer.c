@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/crash.h"
 #include "base/fdmsg.h"
 #include "base/log.h"
@@ -455,5 +456,6 @@ db_writer_main(const struct root *root, int lifeline)
 {
 	struct db_writer_opts o = { .lifeline = lifeline };
 
+	background_process();
 	return db_writer_run(root, &o);
 }
