@@ -21,8 +21,8 @@
  * oldest; durations are not known. That is no strict order: each step of the way is worth as much waiting as sixteen
  * times the alloc takes, so that whoever has waited long goes first in the end.
  *
- * An item that should go first and does not fit is passed by others that do, but not for ever: once twice the alloc has
- * gone by, or another run has got that far ahead, the room for it is reserved, and only what fits beside it goes on.
+ * An item that should go first and does not fit is passed by others that do, but not for ever: once four times the alloc
+ * has gone by, or another run has got too far ahead, the room for it is reserved, and only what fits beside it goes on.
  *
  * Lookahead: a few items beyond what fits may be put, so that slots never idle; they enter the account in their order
  * as room comes. Only an item that fits as soon as any running one ends goes ahead, since the host admits in arrival

@@ -104,22 +104,17 @@ want_wake_others(struct alloc_want *except)
 			op_wake(&w->op);
 }
 
+/* What has come and nobody takes any more goes back at once, rather than with its lease. */
 static void
 want_release(struct op *op)
 {
 	struct alloc_want *w = op_owner(op, struct alloc_want, op);
-	struct worker *idle = w->hold ? w->hold->worker : NULL;
 
 	op_cancel(&w->child);
 	TAILQ_REMOVE(&w->sched->wants, w, link);
 	want_wake_others(w);
-	if (idle) {
-		op_release(&w->hold->op);
-		if (TAILQ_EMPTY(&idle->holds)) {
-			TAILQ_REMOVE(&w->sched->workers, idle, link);
-			worker_free(idle);
-		}
-	}
+	if (w->hold)
+		(void)sched_alloc_release_start(w->hold, 0, NULL, NULL);
 	requirements_release(&w->req);
 	labels_release(&w->labels);
 	if (w->has_inspect)

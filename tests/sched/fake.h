@@ -45,6 +45,9 @@ struct fake {
 	unsigned	 nput, nstarted, nkilled, nrunning, max_running, ngets, nputs, nrepo_put;
 	TAILQ_HEAD(, fake_attempt) attempts;
 	struct fake_attempt *by_key;
+	TAILQ_HEAD(, fake_attempt) waiting;	/* with a ledger: for room */
+	struct resources room;		/* with a ledger: what is left of the host */
+	bool		 ledger;
 	TAILQ_HEAD(, fake_want) wants;
 	struct fake_entry *entries;
 	struct fake_object *objects;	/* in the repository: outputs of what ended well, and what was put */
@@ -52,6 +55,8 @@ struct fake {
 void fake_init(struct fake *, struct loop *, const char *resources);
 void fake_release(struct fake *);
 void fake_quiet(struct fake *);		/* attempts live outside of the loop: their timers do not count */
+/* Attempts begin in the order they came, as room comes; put so many ahead. Before the first alloc. */
+void fake_ledger(struct fake *, unsigned lookahead);
 void fake_room(struct fake *);		/* an alloc may have become possible: look again */
 
 /* The repository. An exec whose inputs are not there is lost, unless they come from an origin. */

@@ -20,7 +20,9 @@ struct fake_attempt {
 	struct exec_claim  claim;
 	char		  *ident;
 	struct timer	   end;
-	bool		   over;
+	int64_t		   takes;
+	struct resources   wants;	/* of the ledger */
+	bool		   begun, over;
 	bool		   whole;	/* scratch */
 	bool		   stores;	/* its files are in the repository when it has ended */
 	struct exec_result result;
@@ -28,6 +30,7 @@ struct fake_attempt {
 	TAILQ_ENTRY(fake_attempt) link;
 	struct fake_attempt *same, *last;	/* the next of its key; of the first: the last */
 	UT_hash_handle	   hh;	/* of the first of a key */
+	TAILQ_ENTRY(fake_attempt) turn;	/* of those that have not begun */
 };
 struct fake_exec {
 	struct exec	     exec;
@@ -41,12 +44,46 @@ fake_fault(struct fake *f, const char *op)
 }
 
 static void
+attempt_begin(struct fake_attempt *a)
+{
+	struct fake *f = a->fake;
+
+	a->begun = true;
+	if (f->ledger)
+		resources_sub(&f->room, &a->wants);
+	if (++f->nrunning > f->max_running)
+		f->max_running = f->nrunning;
+	timer_set(&a->end, a->takes > 0 ? a->takes : 1);
+}
+
+/* Nobody overtakes. */
+static void
+begin_waiting(struct fake *f)
+{
+	struct fake_attempt *a;
+
+	while ((a = TAILQ_FIRST(&f->waiting)) != NULL && resources_available(&f->room, &a->wants)) {
+		TAILQ_REMOVE(&f->waiting, a, turn);
+		attempt_begin(a);
+	}
+}
+
+static void
 attempt_over(struct fake_attempt *a)
 {
+	struct fake *f = a->fake;
 	struct fake_wait *w;
 
-	if (!a->over)
-		a->fake->nrunning--;
+	if (!a->over && a->begun)
+		f->nrunning--;
+	if (!a->over && f->ledger) {
+		if (a->begun)
+			resources_add(&f->room, &a->wants);
+		else
+			TAILQ_REMOVE(&f->waiting, a, turn);
+		a->over = true;
+		begin_waiting(f);
+	}
 	a->over = true;
 	TAILQ_FOREACH(w, &a->waits, link)
 		op_wake(&w->op);
@@ -271,10 +308,15 @@ attempt_new(struct fake *f, const struct exec_config *c)
 	if (c->type == EXEC_COMMAND)
 		command_result(f, c, &a->result, &ns);
 	resources_copy(&a->result.usage.admitted, &c->resources);
+	resources_copy(&a->wants, &c->resources);
 	f->nstarted++;
-	if (++f->nrunning > f->max_running)
-		f->max_running = f->nrunning;
-	timer_set(&a->end, ns > 0 ? ns : 1);
+	a->takes = ns;
+	if (f->ledger) {
+		TAILQ_INSERT_TAIL(&f->waiting, a, turn);
+		begin_waiting(f);
+	} else {
+		attempt_begin(a);
+	}
 	return a;
 }
 
@@ -384,6 +426,7 @@ fake_executor_init(struct fake *f)
 	f->executor = (struct executor){ &executor_ops, f->loop, 0 };
 	f->takes = SECONDS(1);
 	TAILQ_INIT(&f->attempts);
+	TAILQ_INIT(&f->waiting);
 }
 
 void
@@ -393,6 +436,14 @@ fake_quiet(struct fake *f)
 
 	TAILQ_FOREACH(a, &f->attempts, link)
 		timer_clear(&a->end);
+}
+
+void
+fake_ledger(struct fake *f, unsigned lookahead)
+{
+	f->ledger = true;
+	f->executor.lookahead = lookahead;
+	resources_copy(&f->room, &f->capacity);
 }
 
 void
@@ -406,6 +457,7 @@ fake_executor_release(struct fake *f)
 		assert_true(TAILQ_EMPTY(&a->waits));
 		timer_clear(&a->end);
 		exec_result_release(&a->result);
+		resources_release(&a->wants);
 		free(a->ident);
 		free(a);
 	}

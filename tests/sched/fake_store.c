@@ -333,5 +333,6 @@ fake_release(struct fake *f)
 	fake_executor_release(f);
 	fake_store_release(f);
 	resources_release(&f->capacity);
+	resources_release(&f->room);
 	buf_release(&f->log);
 }

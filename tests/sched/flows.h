@@ -34,9 +34,9 @@ struct flow_case {
 };
 void flow_case_release(struct flow_case *);
 /* A task that waits for these; gives its number. */
-unsigned flow_case_add(struct flow_case *, const char *ident, unsigned nth, int64_t ns, const double amount[NAMOUNTS],
+unsigned flow_case_add(struct flow_case *, const char *ident, unsigned nth, int64_t ns, const double *amount,
     const unsigned *deps, unsigned ndeps);
-void amounts_resources(const double amount[NAMOUNTS], struct resources *);	/* of one that was zeroed */
+void amounts_resources(const double *amount, struct resources *);	/* of one that was zeroed */
 
 /* Made of a seed; the shape, too, when it is SHAPE_ANY. host NULL: of the seed. */
 enum flow_shape { LAYERED, FORK_JOIN, MAP_JOIN, CHAINS_AND_MAP, MONTAGE, EPIGENOMICS, BLAST, GENOME, NSHAPES, SHAPE_ANY = NSHAPES };

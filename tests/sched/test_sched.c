@@ -754,6 +754,8 @@ story_cancel(struct torture *t)
 		s->want = sched_alloc_release_start(s->hold, 0, story_released, t);
 	s->hold = NULL;
 	op_cancel(&s->want);
+	while (!s->hold && s->fake.nallocs > 0)
+		loop_turn(t->loop, true);
 	fake_quiet(&s->fake);
 }
 

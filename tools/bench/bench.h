@@ -35,6 +35,7 @@ int bench_admit(void);
 int bench_cold(void);
 int bench_eval(void);
 int bench_restart(void);
+int bench_sched(void);
 int bench_start(void);
 int bench_visits(void);
 int bench_warm(void);

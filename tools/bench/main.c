@@ -100,6 +100,7 @@ static const struct benchmark {
 	{ "restart", 10000, 3, bench_restart, "what N finished runs cost who comes later; needs tests/run/make_runs" },
 	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
 	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes" },
+	{ "sched", 1200, 1, bench_sched, "makespans of N flows on a virtual clock against list schedules that know all durations" },
 	{ "admit", 10000, 3, bench_admit, "an admission, with 1 to N shapes of resources waiting" },
 };
 
