@@ -22,21 +22,27 @@ struct bench {
 	const char *dir;		/* NULL: below TMPDIR */
 	char	   *work;		/* a folder of ours in dir */
 	char	   *weir, *keeper, *program, *one;
-	bool	    isolate, keep;
+	const char *data;		/* of the variants example */
+	bool	    isolate, keep, peers;
 };
 
 extern struct bench bench;
 
 struct cost {
-	double wall, cpu;	/* seconds */
+	double wall, cpu;	/* seconds, of all processes */
+	/* of weir's: each is a part of cpu */
+	double weir, journal, keeper;
 };
 
 int bench_admit(void);
 int bench_cold(void);
+int bench_durability(void);
 int bench_eval(void);
+int bench_lag(void);
 int bench_restart(void);
 int bench_sched(void);
 int bench_start(void);
+int bench_variants(void);
 int bench_visits(void);
 int bench_warm(void);
 
@@ -47,6 +53,9 @@ no_return void die(const char *what);	/* with errno */
 
 double now(void);
 double children_cpu(void);
+double own_cpu(void);
+double process_cpu(pid_t);	/* of its main thread; also when it has ended and was not reaped */
+double keepers_cpu(void);	/* of the keepers that are our children, and their workers; without the commands */
 double median(double *v, unsigned n);	/* sorts */
 
 pid_t start(const char *const argv[], const char *const env[], const char *out, const char *errlog);
@@ -58,9 +67,17 @@ void  reap_all(void);			/* kills and reaps whatever weir has left behind */
 pid_t	    start_bare(const char *folder, unsigned i);
 struct cost run_bare(unsigned round);
 
+/* peers.c: the same commands through other tools. */
+void run_peers(unsigned round, double bare);
+
 /* weir_run.c: weir on a root of this round. */
+struct cost run_cold(unsigned round);	/* the program with N commands on a new root */
 char  *root_of(unsigned round);		/* gives */
 void   start_keeper(const char *root);	/* makes the root; for --no-isolation: a keeper that is there decides */
+/* What the last run_weir used itself, and with the journal that it reaped. */
+struct cost last_weir(void);
+/* From the start of the process to its end; err: what it has said. */
+double run_weir_args(const char *root, const char *const argv[], const char *err);
 double run_weir(const char *root, const char *level, bool cache, const char *program, const char *err);
 
 /* main.c */

@@ -47,6 +47,31 @@ children_cpu(void)
 	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+double
+own_cpu(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+double
+process_cpu(pid_t pid)
+{
+	char path[64];
+	long long ns = 0;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+	f = fopen(path, "r");
+	if (f != NULL && fscanf(f, "%lld", &ns) != 1)
+		ns = 0;
+	if (f != NULL)
+		fclose(f);
+	return (double)ns / 1e9;
+}
+
 static int
 by_value(const void *a, const void *b)
 {
@@ -105,35 +130,76 @@ wait_one(const char *what)
 	must_succeed(status, what);
 }
 
-/* The processes that weir has left behind are our children now. */
-static bool
-end_children(void)
+static pid_t
+parent_of(pid_t pid)
+{
+	char path[64], line[512], *p;
+	int parent = 0, fd;
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, line, sizeof line - 1);
+	close(fd);
+	line[n > 0 ? n : 0] = '\0';
+	p = strrchr(line, ')');
+	return p != NULL && sscanf(p + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+static void
+each_process(void (*seen)(pid_t pid, pid_t parent, void *arg), void *arg)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *e;
-	bool any = false;
 
 	if (proc == NULL)
 		die("/proc");
 	while ((e = readdir(proc)) != NULL) {
-		char path[PATH_MAX], line[512], *p;
-		int pid = atoi(e->d_name), parent;
-		ssize_t n;
-		int fd;
+		pid_t pid = atoi(e->d_name);
 
-		snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
-		if (pid <= 0 || (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-			continue;
-		n = read(fd, line, sizeof line - 1);
-		close(fd);
-		line[n > 0 ? n : 0] = '\0';
-		p = strrchr(line, ')');
-		if (p == NULL || sscanf(p + 1, " %*c %d", &parent) != 1 || parent != getpid())
-			continue;
-		any = true;
-		kill(pid, SIGKILL);
+		if (pid > 0)
+			seen(pid, parent_of(pid), arg);
 	}
 	closedir(proc);
+}
+
+static void
+add_keeper(pid_t pid, pid_t parent, void *arg)
+{
+	double *sum = arg;
+
+	/* Once weir has ended our children are keepers, and theirs the workers: commands have ended, too. */
+	if (parent == getpid() || (parent > 0 && parent_of(parent) == getpid()))
+		*sum += process_cpu(pid);
+}
+
+double
+keepers_cpu(void)
+{
+	double sum = 0;
+
+	each_process(add_keeper, &sum);
+	return sum;
+}
+
+static void
+end_child(pid_t pid, pid_t parent, void *arg)
+{
+	if (parent != getpid())
+		return;
+	*(bool *)arg = true;
+	kill(pid, SIGKILL);
+}
+
+/* The processes that weir has left behind are our children now. */
+static bool
+end_children(void)
+{
+	bool any = false;
+
+	each_process(end_child, &any);
 	return any;
 }
 

@@ -67,7 +67,8 @@ prepare(void)
 	write_file(bench.program,
 	    "param n int\n"
 	    "func echo(i int) = exec(image := \"host\", cpu := 1, mem := 1*MiB) (out file) {\" echo {{i}} > {{out}} \"}\n"
-	    "val Main = [echo(i) | i <- range(0, n)]\n");
+	    "val parts = [echo(i) | i <- range(0, n)]\n"
+	    "val Main = exec(image := \"host\", cpu := 1, mem := 1*MiB) (out file) {\" cat {{parts}} > {{out}} \"}\n");
 	bench.one = xasprintf("%s/one.rf", bench.work);
 	write_file(bench.one,
 	    "val Main = exec(image := \"host\", cpu := 1, mem := 1*MiB) (out file) {\" echo hello > {{out}} \"}\n");
@@ -94,8 +95,11 @@ static const struct benchmark {
 	int	  (*run)(void);
 	const char *help;
 } benchmarks[] = {
-	{ "cold", 2000, 5, bench_cold, "N commands on a new root against a loop of posix_spawn" },
+	{ "cold", 10000, 5, bench_cold, "N commands and a join on a new root against a loop of posix_spawn (--peers: make, ninja)" },
+	{ "durability", 2000, 7, bench_durability, "the same with and without the syncs" },
+	{ "lag", 10000, 1, bench_lag, "the callbacks that hold the loop longest, cold and warm" },
 	{ "start", 1, 21, bench_start, "start to end of a program with one command" },
+	{ "variants", 1, 5, bench_variants, "examples/variants against make -j (--data DIR: what its fetch has made)" },
 	{ "warm", 2000, 5, bench_warm, "a run of N commands that are all known" },
 	{ "restart", 10000, 3, bench_restart, "what N finished runs cost who comes later; needs tests/run/make_runs" },
 	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
@@ -109,9 +113,10 @@ usage(int code)
 {
 	FILE *to = code == 0 ? stdout : stderr;
 
-	fprintf(to, "usage: weir-bench BENCHMARK [-n N] [-r ROUNDS] [-j JOBS] [--dir DIR] [--no-isolation] [--keep]\n\n");
+	fprintf(to, "usage: weir-bench BENCHMARK [-n N] [-r ROUNDS] [-j JOBS] [--dir DIR] [--no-isolation] [--keep]\n"
+	    "                            [--peers] [--data DIR]\n\n");
 	for (size_t i = 0; i < nitems(benchmarks); i++)
-		fprintf(to, "  %-8s %s\n", benchmarks[i].name, benchmarks[i].help);
+		fprintf(to, "  %-10s %s\n", benchmarks[i].name, benchmarks[i].help);
 	return code;
 }
 
@@ -130,7 +135,8 @@ take_options(int argc, char **argv, bool *help)
 {
 	static const struct option longs[] = {
 		{ "dir", required_argument, NULL, 'd' }, { "no-isolation", no_argument, NULL, 'i' },
-		{ "keep", no_argument, NULL, 'k' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{ "keep", no_argument, NULL, 'k' }, { "peers", no_argument, NULL, 'p' },
+		{ "data", required_argument, NULL, 'D' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	bool good = true;
 	int c;
@@ -151,6 +157,12 @@ take_options(int argc, char **argv, bool *help)
 			break;
 		case 'i':
 			bench.isolate = false;
+			break;
+		case 'p':
+			bench.peers = true;
+			break;
+		case 'D':
+			bench.data = optarg;
 			break;
 		case 'k':
 			bench.keep = true;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -24,15 +25,53 @@ weir_env(const char *root)
 	return vars;
 }
 
-/* From the start of the process to its end; err: what it has said. */
+static struct cost last;
+
+struct cost
+last_weir(void)
+{
+	return last;
+}
+
+static int
+wait_weir(pid_t pid)
+{
+	struct rusage u;
+	siginfo_t info;
+	int got;
+
+	while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == -1 && errno == EINTR)
+		;
+	last.weir = process_cpu(pid);
+	while (wait4(pid, &got, 0, &u) == -1 && errno == EINTR)
+		;
+	last.cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	last.journal = last.cpu - last.weir;
+	return got;
+}
+
+double
+run_weir_args(const char *root, const char *const argv[], const char *err)
+{
+	double began;
+	pid_t pid;
+	int got;
+
+	began = now();
+	pid = start(argv, weir_env(root), "/dev/null", err);
+	got = wait_weir(pid);
+	began = now() - began;
+	must_succeed(got, "weir run");
+	return began;
+}
+
 double
 run_weir(const char *root, const char *level, bool cache, const char *program, const char *err)
 {
 	const char *argv[16];
 	char n[16];
-	double began;
-	int a = 0, got;
-	pid_t pid;
+	int a = 0;
 
 	snprintf(n, sizeof n, "%u", bench.n);
 	argv[a++] = bench.weir;
@@ -47,15 +86,8 @@ run_weir(const char *root, const char *level, bool cache, const char *program, c
 		argv[a++] = n;
 	}
 	argv[a] = NULL;
-	began = now();
-	pid = start(argv, weir_env(root), "/dev/null", err);
-	while (waitpid(pid, &got, 0) == -1 && errno == EINTR)
-		;
-	began = now() - began;
-	must_succeed(got, "weir run");
-	return began;
+	return run_weir_args(root, argv, err);
 }
-
 char *
 root_of(unsigned round)
 {
@@ -72,4 +104,23 @@ start_keeper(const char *root)
 		die(root);
 	(void)start(argv, weir_env(root), "/dev/null", "/dev/null");
 	wait_one("weir-keeper");
+}
+
+struct cost
+run_cold(unsigned round)
+{
+	struct cost c = { 0 };
+	double cpu = children_cpu();
+	char *root = root_of(round);
+
+	if (!bench.isolate)
+		start_keeper(root);
+	c.wall = run_weir(root, "error", true, bench.program, "/dev/null");
+	c.weir = last.weir;
+	c.journal = last.journal;
+	c.keeper = keepers_cpu();
+	reap_all();
+	c.cpu = children_cpu() - cpu;
+	free(root);
+	return c;
 }
