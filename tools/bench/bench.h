@@ -74,8 +74,6 @@ void run_peers(unsigned round, double bare);
 struct cost run_cold(unsigned round);	/* the program with N commands on a new root */
 char  *root_of(unsigned round);		/* gives */
 void   start_keeper(const char *root);	/* makes the root; for --no-isolation: a keeper that is there decides */
-/* What the last run_weir used itself, and with the journal that it reaped. */
-struct cost last_weir(void);
 /* From the start of the process to its end; err: what it has said. */
 double run_weir_args(const char *root, const char *const argv[], const char *err);
 double run_weir(const char *root, const char *level, bool cache, const char *program, const char *err);

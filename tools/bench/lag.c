@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/xalloc.h"
 
 /*
  * lag: what held the loop longest, by thread CPU and by name. weir says it at the end of its debug log, so that these runs

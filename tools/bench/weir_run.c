@@ -25,13 +25,7 @@ weir_env(const char *root)
 	return vars;
 }
 
-static struct cost last;
-
-struct cost
-last_weir(void)
-{
-	return last;
-}
+static struct cost last;	/* what the last run used itself, and its journal */
 
 static int
 wait_weir(pid_t pid)
@@ -88,6 +82,7 @@ run_weir(const char *root, const char *level, bool cache, const char *program, c
 	argv[a] = NULL;
 	return run_weir_args(root, argv, err);
 }
+
 char *
 root_of(unsigned round)
 {
