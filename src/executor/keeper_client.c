@@ -24,6 +24,13 @@
 #define STARTS_MAX  5		/* that fail in a row, before calls fail */
 #define CTL_RETRY   MILLIS(200)
 #define REPORTS_MAX 64		/* read in one turn */
+/*
+ * Where commands are short and the slots have more to do than they can, the next report may wait for those that come with
+ * it: one wake-up for all. Only as long as the socket holds whatever can come meanwhile.
+ */
+#define LISTEN_AFTER (MILLIS(3) / 2)
+#define LISTEN_AHEAD 3		/* requests that the keeper has and nobody has begun, or only just */
+#define LISTEN_CALLS 8
 #define MANIFEST_MAX (256u << 20)
 
 static void client_connect(struct keeper_client *);
@@ -31,6 +38,7 @@ static void client_connect(struct keeper_client *);
 static void
 client_close(struct keeper_client *c)
 {
+	timer_clear(&c->listen);
 	io_clear(&c->ctl_io);
 	io_clear(&c->reports_io);
 	if (c->ctl >= 0)
@@ -180,9 +188,8 @@ client_message(struct keeper_client *c, int passed)
 }
 
 static void
-reports_readable_cb(int what unused_arg, void *arg)
+reports_read(struct keeper_client *c)
 {
-	struct keeper_client *c = arg;
 	int passed;
 
 	for (unsigned i = 0; i < REPORTS_MAX && c->reports >= 0; i++) {
@@ -192,6 +199,26 @@ reports_readable_cb(int what unused_arg, void *arg)
 		if (passed >= 0)
 			close(passed);
 	}
+}
+
+static void
+reports_readable_cb(int what unused_arg, void *arg)
+{
+	struct keeper_client *c = arg;
+
+	reports_read(c);
+	if (c->state != KEEPER_IN || c->commands.untaken < LISTEN_AHEAD || HASH_COUNT(c->calls) > LISTEN_CALLS)
+		return;
+	io_want(&c->reports_io, 0);
+	timer_set(&c->listen, LISTEN_AFTER);
+}
+
+static void
+reports_listen_cb(void *arg)
+{
+	struct keeper_client *c = arg;
+
+	io_want(&c->reports_io, IO_READ);
 }
 
 static void
@@ -400,6 +427,7 @@ keeper_client_new(struct loop *loop, const struct root *root, const struct keepe
 	snprintf(c->name, sizeof c->name, "c-%016llx", (unsigned long long)random);
 	timer_init(&c->retry, loop, "keeper_retry", client_retry_cb, c);
 	timer_init(&c->unheard, loop, "keeper_unheard", calls_unheard_cb, c);
+	timer_init(&c->listen, loop, "keeper_listen", reports_listen_cb, c);
 	timer_init(&c->forget_due, loop, "keeper_forget", forgets_due_cb, c);
 	c->commands.name = "req";
 	c->interns.name = "aux";

@@ -64,7 +64,7 @@ struct keeper_client {
 	unsigned	    failures;	/* starts in a row without a welcome */
 	bool		    wanted;	/* to be had even when nothing is asked of it */
 	struct child	   *child;
-	struct timer	    retry, unheard, forget_due;
+	struct timer	    retry, unheard, forget_due, listen;
 	struct forget	    forgets[FORGETS_MAX];	/* to be told */
 	unsigned	    nforgets;
 	int		    ctl, reports;
