@@ -585,30 +585,31 @@ watch_transition(struct watch *x, const struct run_state *s)
 
 #define LOOKAHEAD 4	/* as executor_local has it: puts beyond what fits */
 
+/* Would they fit without some of those from the i-th on, at most n - i and at most left of them? */
 static bool
-fits(const struct resources *sum, const struct resources *a, const struct resources *b, const struct resources *total)
+fits_without(const struct resources *const *out, size_t n, size_t i, unsigned left, double cpu, double mem,
+    const struct resources *total)
 {
-	double mem = sum->mem - (a ? a->mem : 0) - (b ? b->mem : 0), cpu = sum->cpu - (a ? a->cpu : 0) - (b ? b->cpu : 0);
-
-	return mem <= total->mem + 1e-6 && cpu <= total->cpu + 1e-6;
+	if (mem <= total->mem + 1e-6 && cpu <= total->cpu + 1e-6)
+		return true;
+	for (; left > 0 && i < n; i++) {
+		if (fits_without(out, n, i + 1, left - 1, cpu - out[i]->cpu, mem - out[i]->mem, total))
+			return true;
+	}
+	return false;
 }
 
-/* All but at most two of them must fit at once. */
+/* All but a few of them must fit at once. */
 static bool
 oversold(const struct resources *const *out, size_t n, const struct resources *total)
 {
-	struct resources sum = RESOURCES_INIT;
-	bool ok;
+	double cpu = 0, mem = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		sum.mem += out[i]->mem;
-		sum.cpu += out[i]->cpu;
+		mem += out[i]->mem;
+		cpu += out[i]->cpu;
 	}
-	ok = n <= LOOKAHEAD || fits(&sum, NULL, NULL, total);
-	for (size_t i = 0; !ok && i < n; i++)
-		for (size_t k = i + 1; !ok && k < n; k++)
-			ok = fits(&sum, out[i], out[k], total);
-	return !ok;
+	return !fits_without(out, n, 0, LOOKAHEAD, cpu, mem, total);
 }
 
 static void
@@ -634,7 +635,7 @@ watch_put(struct watch *x, struct ctl *ctl, const struct exec_config *c, const s
 	struct watch_exec *e;
 
 	if (oversold(out, n, total))
-		world_fail(x->world, "c%u: %zu execs are put at once, more than two beyond what the alloc has", ctl_number(ctl), n);
+		world_fail(x->world, "c%u: %zu execs are put at once, more than four beyond what the alloc has", ctl_number(ctl), n);
 	if (!r || c->type != EXEC_COMMAND)
 		return;
 	if (!r->has_state) {
