@@ -41,6 +41,7 @@ int bench_eval(void);
 int bench_lag(void);
 int bench_restart(void);
 int bench_sched(void);
+int bench_source(void);
 int bench_start(void);
 int bench_variants(void);
 int bench_visits(void);
@@ -61,6 +62,9 @@ double median(double *v, unsigned n);	/* sorts */
 pid_t start(const char *const argv[], const char *const env[], const char *out, const char *errlog);
 void  must_succeed(int status, const char *what);
 void  wait_one(const char *what);	/* the next child that ends has succeeded */
+unsigned long status_kib(const char *field);	/* of /proc/self/status, as `VmRSS:` */
+double thread_cpu(void);
+int    run_apart(int (*run)(void *), void *arg);	/* in a process of its own; 0: it was, and gave, well */
 void  reap_all(void);			/* kills and reaps whatever weir has left behind */
 
 /* bare.c: the loop of posix_spawn over the commands of `cold`. */

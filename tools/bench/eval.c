@@ -4,9 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/xalloc.h"
@@ -116,36 +113,18 @@ static const struct shape {
 	{ "flat, all known", flat, "cpu=2,mem=1000000GiB", true },
 };
 
-static unsigned long
-status_kib(const char *field)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	size_t n = strlen(field);
-	unsigned long kib = 0;
-	char line[256];
-
-	while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-		if (strncmp(line, field, n) == 0)
-			kib = strtoul(line + n, NULL, 10);
-	}
-	if (f != NULL)
-		fclose(f);
-	return kib;
-}
-
-static double
-cpu_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+struct sample {
+	const struct shape *shape;
+	unsigned	    n;
+};
 
 /* In a process of its own; says one line. */
 static int
-measure(const struct shape *s, unsigned n)
+measure(void *arg)
 {
+	const struct sample *sample = arg;
+	const struct shape *s = sample->shape;
+	unsigned n = sample->n;
 	struct flow **nodes = xcalloc(n, sizeof *nodes), *root;
 	double began, made, ended;
 	unsigned long before;
@@ -156,11 +135,11 @@ measure(const struct shape *s, unsigned n)
 	instant_init(&in, s->resources);
 	memset(nodes, 1, n * sizeof *nodes);	/* the bench's own, and there before */
 	before = status_kib("VmRSS:");
-	began = cpu_now();
+	began = thread_cpu();
 	root = s->make(in.graph, nodes, n);
-	made = cpu_now();
+	made = thread_cpu();
 	instant_run(&in, root, s->known);
-	ended = cpu_now();
+	ended = thread_cpu();
 	held = loop_lag_max(in.loop, &longest);
 	printf("%-24s %8u %8.3f s %6.0f ns %6.0f ns %6.0f B %9.1f ms %s%s\n", s->name, n, ended - began,
 	    (made - began) / n * 1e9, (ended - made) / n * 1e9, (double)(status_kib("VmHWM:") - before) * 1024 / n,
@@ -178,26 +157,6 @@ measure(const struct shape *s, unsigned n)
 	return 0;
 }
 
-static int
-measure_apart(const struct shape *s, unsigned n)
-{
-	int status;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == -1)
-		die("fork");
-	if (pid == 0) {
-		status = measure(s, n);
-		fflush(stdout);
-		_exit(status);
-	}
-	if (waitpid(pid, &status, 0) == -1)
-		die("wait");
-	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-}
-
 int
 bench_eval(void)
 {
@@ -207,7 +166,7 @@ bench_eval(void)
 	printf("%-24s %8s %10s %9s %9s %8s %12s\n", "shape", "nodes", "all", "made", "evaluated", "a node", "held the loop");
 	for (size_t i = 0; i < nitems(shapes); i++) {
 		for (unsigned n = bench.n / 100; n <= bench.n; n *= 10)
-			bad |= measure_apart(&shapes[i], n < 10 ? 10 : n);
+			bad |= run_apart(measure, &(struct sample){ &shapes[i], n < 10 ? 10 : n });
 	}
 	return bad;
 }

@@ -211,3 +211,49 @@ reap_all(void)
 			;
 	}
 }
+
+unsigned long
+status_kib(const char *field)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	size_t n = strlen(field);
+	unsigned long kib = 0;
+	char line[256];
+
+	while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+		if (strncmp(line, field, n) == 0)
+			kib = strtoul(line + n, NULL, 10);
+	}
+	if (f != NULL)
+		fclose(f);
+	return kib;
+}
+
+double
+thread_cpu(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+int
+run_apart(int (*run)(void *), void *arg)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == -1)
+		die("fork");
+	if (pid == 0) {
+		status = run(arg);
+		fflush(stdout);
+		_exit(status);
+	}
+	if (waitpid(pid, &status, 0) == -1)
+		die("wait");
+	return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}

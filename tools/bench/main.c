@@ -105,6 +105,7 @@ static const struct benchmark {
 	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
 	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes" },
 	{ "sched", 1200, 1, bench_sched, "makespans of N flows on a virtual clock against list schedules that know all durations" },
+	{ "source", 1000000, 1, bench_source, "programs from their text to their result on such execs, likewise" },
 	{ "admit", 10000, 3, bench_admit, "an admission, with 1 to N shapes of resources waiting" },
 };
 
