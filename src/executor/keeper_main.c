@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/background.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "executor/cgroup.h"
@@ -304,7 +303,6 @@ keeper_run(struct keeper *k, int ready)
 	err = keeper_open(k);
 	if (err == NULL) {
 		keeper_children_start(k);
-		background_process();
 		if (write(ready, "", 1) == 1)
 			close(ready);
 		cgroup_sweep_others(k->env.cgroup);

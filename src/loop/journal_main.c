@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/background.h"
 #include "base/attr.h"
 #include "base/crash.h"
 #include "loop/journal_wire.h"
@@ -305,7 +304,6 @@ main(int argc, char **argv)
 		return 2;
 	}
 	writer_signals();
-	background_process();
 	w.dir = argv[1];
 	/* The client holds this lock through the same open folder; from here on it is ours too. */
 	if (flock(w.dirfd, LOCK_EX | LOCK_NB) == -1)

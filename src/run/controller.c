@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/background.h"
 #include "base/log.h"
 #include "base/helper.h"
 #include "base/xalloc.h"
@@ -219,7 +218,6 @@ controller_open(struct loop *loop, const struct controller_config *config, struc
 	struct keeper_options options = { .scratch = config->scratch, .resources = config->resources };
 	struct err *err;
 
-	background_process();
 	c->loop = loop;
 	make_id(c);
 	if ((err = helper_check("weir-journal")) != NULL || (err = helper_check("weir-keeper")) != NULL)

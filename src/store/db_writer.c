@@ -11,7 +11,6 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "base/background.h"
 #include "base/crash.h"
 #include "base/fdmsg.h"
 #include "base/log.h"
@@ -456,6 +455,5 @@ db_writer_main(const struct root *root, int lifeline)
 {
 	struct db_writer_opts o = { .lifeline = lifeline };
 
-	background_process();
 	return db_writer_run(root, &o);
 }
