@@ -185,6 +185,7 @@ check_template(struct checker *c, struct expr *e, struct exec_note *n)
 	bool *written = arena_alloc(c->arena, n->nouts + 1), ok = true;
 
 	n->part = arena_alloc(c->arena, (e->nparts + 1) * sizeof *n->part);
+	n->inserted = arena_alloc(c->arena, (e->nparts + 1) * sizeof *n->inserted);
 	for (size_t i = 0; i < e->nparts; i++) {
 		const struct type *t;
 
@@ -195,6 +196,7 @@ check_template(struct checker *c, struct expr *e, struct exec_note *n)
 			written[n->part[i]] = true;
 			continue;
 		}
+		n->inserted[n->ninserted++] = e->part[i].expr;
 		if ((t = check_expr(c, e->part[i].expr)) != NULL && !insertable(t)) {
 			diag_error(c->diags, &e->part[i].span, "cannot insert a value of type %s into a command",
 			    type_text(c, t));

@@ -61,7 +61,7 @@ waiting_call(struct cont *cont, struct graph *g unused_arg, struct value *const 
 	struct waiting *w = container_of(cont, struct waiting, cont);
 	struct lower_op op = w->op;
 	struct value **v = xcalloc(w->n ? w->n : 1, sizeof *v);
-	struct lower_stack outer;
+	struct frame *base = w->lo->top;
 	struct err *err;
 	size_t dep = 0;
 
@@ -76,9 +76,9 @@ waiting_call(struct cont *cont, struct graph *g unused_arg, struct value *const 
 	}
 	for (size_t i = 0; i < w->ncaptured; i++)
 		env_push(&op.place.env, op.piece->free[i], value_ref(w->v[w->n + i]));
-	lower_enter(w->lo, &outer);
-	err = run(w->lo, &op, v, w->n, out);
-	lower_leave(w->lo, &outer);
+	*out = NULL;
+	if ((err = run(w->lo, &op, v, w->n, out)) == NULL)
+		err = lower_run(w->lo, base, out);
 	env_unref(op.place.env);
 	free(v);
 	return err;

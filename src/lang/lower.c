@@ -11,8 +11,8 @@
 #include "lang/sys.h"
 
 /*
- * Expressions and declarations. Evaluation recurses as the program does; what bounds it is the stack,
- * which is measured, so that a function without end is an error with a position.
+ * Expressions and declarations. Most expressions have operands, and a form: which these are, and what is done with
+ * their values. The rest (literals, names, functions, blocks) are told apart in lower_go.
  */
 
 struct err *
@@ -53,72 +53,6 @@ values_unref(struct value **v, size_t n)
 		value_unref(v[i]);
 }
 
-/* How much of the stack evaluation may use: of what the main thread may grow to, most; of another's, little. */
-#define STACK_WANTED ((rlim_t)96 << 20)	/* below the 128 MiB that Linux keeps free under a stack */
-
-void
-lower_enter(struct lower *lo, struct lower_stack *outer)
-{
-	struct rlimit more;
-
-	outer->base = lo->stack;
-	outer->room = lo->room;
-	outer->raised = false;
-	if (outer->base != NULL)
-		return;
-	lo->stack = __builtin_frame_address(0);
-	lo->room = 256u << 10;
-	if (gettid() != getpid() || getrlimit(RLIMIT_STACK, &outer->limit) != 0)
-		return;
-	/* The limit is looked at when the stack grows, so it can be raised for a while; children never see it. */
-	more = outer->limit;
-	if (more.rlim_cur < STACK_WANTED) {
-		more.rlim_cur = more.rlim_max < STACK_WANTED ? more.rlim_max : STACK_WANTED;
-		outer->raised = setrlimit(RLIMIT_STACK, &more) == 0;
-	}
-	if (!outer->raised)
-		more = outer->limit;
-	lo->room = (size_t)(more.rlim_cur < STACK_WANTED ? more.rlim_cur : STACK_WANTED) / 8 * 5;
-}
-
-void
-lower_leave(struct lower *lo, const struct lower_stack *outer)
-{
-	lo->stack = outer->base;
-	lo->room = outer->room;
-	/* What could be raised can be put back. */
-	if (outer->raised)
-		(void)!setrlimit(RLIMIT_STACK, &outer->limit);
-}
-
-static struct err *
-check_stack(const struct lower *lo, const struct span *span)
-{
-	const char *here = __builtin_frame_address(0);
-
-	if ((size_t)(lo->stack - here) < lo->room)
-		return NULL;
-	return lower_err(span, "evaluation is nested too deeply: does a function call itself without end?");
-}
-
-struct err *
-lower_exprs(struct lower *lo, struct expr *const *e, size_t n, const struct place *place, struct value ***out)
-{
-	struct value **v = xcalloc(n ? n : 1, sizeof *v);
-	struct err *err = NULL;
-	size_t i;
-
-	for (i = 0; i < n && err == NULL; i++)
-		err = lower_expr(lo, e[i], place, &v[i]);
-	if (err == NULL) {
-		*out = v;
-		return NULL;
-	}
-	values_unref(v, i);
-	free(v);
-	return err;
-}
-
 static struct value *
 int_literal(const struct expr *e)
 {
@@ -155,14 +89,12 @@ field_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 }
 
 static struct err *
-lower_field(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+field_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	struct lower_op op = { .fn = field_fn, .name = "field", .detail = e->name, .span = &e->span, .place = *place,
-		.gives = GIVES_LIKE };
-	struct value *v;
-	struct err *err = lower_expr(lo, e->a, place, &v);
+	struct lower_op op = { .fn = field_fn, .name = "field", .detail = f->e->name, .span = &f->e->span,
+		.place = f->place, .gives = GIVES_LIKE };
 
-	return err ? err : with_all(lo, &op, OPERAND_TOP, &v, 1, out);
+	return with_all(lo, &op, OPERAND_TOP, f->v, 1, out);
 }
 
 static struct err *
@@ -203,29 +135,22 @@ index_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 }
 
 static struct err *
-lower_index(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+index_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	struct lower_op op = {.fn = index_fn, .name = "index", .span = &e->span, .place = *place, .gives = GIVES_LIKE};
-	struct value *v[2];
-	struct err *err = lower_expr(lo, e->a, place, &v[0]);
+	struct lower_op op = { .fn = index_fn, .name = "index", .span = &f->e->span, .place = f->place,
+		.gives = GIVES_LIKE };
 
-	if (err != NULL)
-		return err;
-	if ((err = lower_expr(lo, e->b, place, &v[1])) != NULL) {
-		value_unref(v[0]);
-		return err;
-	}
-	return with_all(lo, &op, OPERAND_TOP, v, 2, out);
+	return with_all(lo, &op, OPERAND_TOP, f->v, 2, out);
 }
 
 /* ---- Calls ---- */
 
 static struct err *
-call_closure(struct lower *lo, const struct value *f, struct value **args, struct value **out)
+call_closure(struct lower *lo, const struct span *span, const struct value *f, struct value **args, struct value **out)
 {
 	struct place place;
 	const struct expr *func = closure_enter(f, args, &place);
-	struct err *err = lower_expr(lo, func->a, &place, out);
+	struct err *err = frame_call(lo, span, func->a, &place, out);
 
 	env_unref(place.env);
 	return err;
@@ -273,11 +198,6 @@ lower_call(struct lower *lo, const struct span *span, const struct place *place,
 	const struct sys_func *sys;
 	struct err *err;
 
-	if ((err = check_stack(lo, span)) != NULL) {
-		value_unref(f);
-		values_unref(args, n);
-		return err;
-	}
 	if (value_kind(f) == VAL_FLOW)
 		return call_later(lo, span, place, f, args, n, out);
 	if ((sys = sys_func_of(f)) != NULL) {
@@ -286,29 +206,18 @@ lower_call(struct lower *lo, const struct span *span, const struct place *place,
 
 		err = with_all(lo, &op, sys->mode, args, n, out);
 	} else {
-		err = call_closure(lo, f, args, out);
+		err = call_closure(lo, span, f, args, out);
 	}
 	value_unref(f);
 	return err;
 }
 
 static struct err *
-lower_call_expr(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+call_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	struct value *f, **args;
-	struct err *err;
-
-	if (e->note != NULL)
-		return lower_builtin(lo, e, place, out);
-	if ((err = lower_expr(lo, e->a, place, &f)) != NULL)
-		return err;
-	if ((err = lower_exprs(lo, e->elem, e->nelems, place, &args)) != NULL) {
-		value_unref(f);
-		return err;
-	}
-	err = lower_call(lo, &e->span, place, f, args, e->nelems, out);
-	free(args);
-	return err;
+	if (f->e->note != NULL)
+		return builtin_done(lo, f, out);
+	return lower_call(lo, &f->e->span, &f->place, f->v[0], f->v + 1, f->n - 1, out);
 }
 
 /* ---- Conditions and blocks ---- */
@@ -317,34 +226,25 @@ static struct err *
 cond_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
     struct flow **need unused_arg)
 {
-	return lower_expr(lo, value_get_bool(v[0]) ? op->expr->b : op->expr->c, &op->place, out);
+	return lower_go(lo, value_get_bool(v[0]) ? op->expr->b : op->expr->c, &op->place, out);
 }
 
 static struct err *
-lower_cond(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+cond_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	struct lower_op op = { .fn = cond_fn, .name = "if", .expr = e, .span = &e->span, .place = *place };
-	struct value *v;
-	struct err *err = lower_expr(lo, e->a, place, &v);
+	struct lower_op op = { .fn = cond_fn, .name = "if", .expr = f->e, .span = &f->e->span, .place = f->place };
 
-	if (err != NULL)
-		return err;
-	if (value_kind(v) == VAL_FLOW)
-		op.piece = piece_get(lo->p, e, PIECE_RIGHT);
-	return with_all(lo, &op, OPERAND_TOP, &v, 1, out);
+	if (value_kind(f->v[0]) == VAL_FLOW)
+		op.piece = piece_get(lo->p, f->e, PIECE_RIGHT);
+	return with_all(lo, &op, OPERAND_TOP, f->v, 1, out);
 }
 
 struct err *
-lower_decl(struct lower *lo, const struct decl *d, struct place *place)
+lower_bind(struct lower *lo, const struct decl *d, struct value *v, struct place *place)
 {
 	struct place inner = { place->env, d->note };
-	struct value *v;
 	struct err *err;
 
-	if (d->kind != DECL_VAL)
-		return NULL;
-	if ((err = lower_expr(lo, d->expr, &inner, &v)) != NULL)
-		return err;
 	/* The outermost stands first, so the last is the innermost. */
 	for (size_t i = d->nrequires; i-- > 0;)
 		if ((err = lower_requires(lo, &d->req[i], &inner, v, &v)) != NULL)
@@ -353,124 +253,257 @@ lower_decl(struct lower *lo, const struct decl *d, struct place *place)
 }
 
 static struct err *
-lower_block(struct lower *lo, const struct expr *e, const struct place *outer, struct value **out)
+block_step(struct lower *lo, struct frame *f, struct value *got, struct value **out)
 {
-	struct place place = { env_ref(outer->env), outer->ident };
+	const struct expr *e = f->e;
 	struct err *err = NULL;
 
-	for (size_t i = 0; i < e->ndecls && err == NULL; i++)
-		err = lower_decl(lo, e->decl[i], &place);
+	for (; f->number < e->ndecls && err == NULL; f->number++) {
+		const struct decl *d = e->decl[f->number];
+		struct place inner = { f->place.env, d->note };
+
+		if (d->kind != DECL_VAL)
+			continue;
+		if (got == NULL && ((err = frame_await(lo, f, d->expr, &inner, &got)) != NULL || got == NULL))
+			return err;
+		err = lower_bind(lo, d, got, &f->place);
+		got = NULL;
+	}
 	if (err == NULL)
-		err = lower_expr(lo, e->a, &place, out);
-	env_unref(place.env);
+		err = lower_go(lo, e->a, &f->place, out);
+	frame_free(f);
 	return err;
 }
 
 /* ---- Composites ---- */
 
 static struct err *
-lower_struct(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+struct_done(struct lower *lo unused_arg, struct frame *f, struct value **out)
 {
-	const char **names = xcalloc(e->nfields, sizeof *names);
-	struct value **v = xcalloc(e->nfields, sizeof *v);
-	struct err *err = NULL;
-	size_t i;
+	const char **names = xcalloc(f->n + 1, sizeof *names);
 
-	for (i = 0; i < e->nfields && err == NULL; i++) {
-		names[i] = e->field[i].name;
-		err = lower_expr(lo, e->field[i].expr, place, &v[i]);
-	}
-	if (err == NULL)
-		*out = value_struct(names, v, i);
-	else
-		values_unref(v, i);
+	for (size_t i = 0; i < f->n; i++)
+		names[i] = f->e->field[i].name;
+	*out = value_struct(names, f->v, f->n);
 	free(names);
-	free(v);
-	return err;
+	return NULL;
 }
 
-/* Takes *acc and gives the sum in its place. Spreads of a list follow in order; of two maps' entries the left one's
- * win. */
+/* Takes acc and the spreads. Those of a list follow in order; of two maps' entries the left one's win. */
 static struct err *
-add_spreads(struct lower *lo, const struct expr *e, const struct place *place, struct value **acc)
+add_spreads(struct lower *lo, const struct expr *e, struct value **spread, struct value *acc, struct value **out)
 {
 	for (size_t i = 0; i < e->nspreads; i++) {
 		bool map = e->kind == EXPR_MAP;
-		struct value *s;
-		struct err *err = lower_expr(lo, e->spread[i], place, &s);
+		struct value *s = spread[i];
+		struct err *err =
+		    lower_concat(lo, &e->spread[i]->span, map ? s : acc, map ? acc : s, &acc);
 
 		if (err != NULL) {
-			value_unref(*acc);
+			values_unref(spread + i + 1, e->nspreads - i - 1);
 			return err;
 		}
-		err = lower_concat(lo, &e->spread[i]->span, map ? s : *acc, map ? *acc : s, acc);
-		if (err != NULL)
-			return err;
 	}
+	*out = acc;
 	return NULL;
 }
 
 static struct err *
-lower_list(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+list_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	struct value **v, *list;
-	struct err *err = lower_exprs(lo, e->elem, e->nelems, place, &v);
+	size_t n = f->e->nelems;
 
-	if (err != NULL)
-		return err;
-	list = value_list(v, e->nelems);
-	free(v);
-	if ((err = add_spreads(lo, e, place, &list)) == NULL)
-		*out = list;
-	return err;
+	return add_spreads(lo, f->e, f->v + n, value_list(f->v, n), out);
 }
 
 static struct err *
-lower_map_expr(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+map_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	size_t n = e->nentries, i = 0;
-	struct value **kv = xcalloc(2 * n + 1, sizeof *kv), *map;
-	struct err *err = NULL;
-
-	for (i = 0; i < 2 * n && err == NULL; i++)
-		err = lower_expr(lo, i < n ? e->entry[i].key : e->entry[i - n].value, place, &kv[i]);
-	if (err != NULL)
-		values_unref(kv, i);
-	else
-		err = lower_map(lo, &e->span, kv, n, &map);
-	free(kv);
-	if (err == NULL && (err = add_spreads(lo, e, place, &map)) == NULL)
-		*out = map;
-	return err;
-}
-
-static struct err *
-lower_tuple(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
-{
-	struct value **v;
-	struct err *err = lower_exprs(lo, e->elem, e->nelems, place, &v);
-
-	if (err != NULL)
-		return err;
-	*out = value_tuple(v, e->nelems);
-	free(v);
-	return NULL;
-}
-
-static struct err *
-lower_variant(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
-{
-	struct value *v = NULL;
-	struct err *err = e->a ? lower_expr(lo, e->a, place, &v) : NULL;
+	size_t n = f->e->nentries;
+	struct value *map;
+	struct err *err = lower_map(lo, &f->e->span, f->v, n, &map);
 
 	if (err == NULL)
-		*out = value_variant(e->name, v);
+		return add_spreads(lo, f->e, f->v + 2 * n, map, out);
+	values_unref(f->v + 2 * n, f->e->nspreads);
+	return err;
+}
+
+static struct err *
+tuple_done(struct lower *lo unused_arg, struct frame *f, struct value **out)
+{
+	*out = value_tuple(f->v, f->n);
+	return NULL;
+}
+
+static struct err *
+variant_done(struct lower *lo unused_arg, struct frame *f, struct value **out)
+{
+	*out = value_variant(f->e->name, f->n > 0 ? f->v[0] : NULL);
+	return NULL;
+}
+
+/* ---- Forms ---- */
+
+struct form {
+	size_t (*count)(const struct expr *);
+	const struct expr *(*operand)(const struct expr *, size_t i);
+	done_fn *done;
+};
+
+static size_t
+one(const struct expr *e unused_arg)
+{
+	return 1;
+}
+
+static size_t
+count_binary(const struct expr *e)
+{
+	return e->op == OP_AND || e->op == OP_OR ? 1 : 2;
+}
+
+static size_t
+two(const struct expr *e unused_arg)
+{
+	return 2;
+}
+
+static const struct expr *
+operand_ab(const struct expr *e, size_t i)
+{
+	return i == 0 ? e->a : e->b;
+}
+
+static size_t
+count_variant(const struct expr *e)
+{
+	return e->a != NULL;
+}
+
+static size_t
+count_call(const struct expr *e)
+{
+	return e->nelems + (e->note == NULL);
+}
+
+/* A builtin is no value: there the arguments are all. */
+static const struct expr *
+operand_call(const struct expr *e, size_t i)
+{
+	if (e->note != NULL)
+		return e->elem[i];
+	return i == 0 ? e->a : e->elem[i - 1];
+}
+
+static size_t
+count_elems(const struct expr *e)
+{
+	return e->nelems + e->nspreads;
+}
+
+static const struct expr *
+operand_elem(const struct expr *e, size_t i)
+{
+	return i < e->nelems ? e->elem[i] : e->spread[i - e->nelems];
+}
+
+static size_t
+count_entries(const struct expr *e)
+{
+	return 2 * e->nentries + e->nspreads;
+}
+
+static const struct expr *
+operand_entry(const struct expr *e, size_t i)
+{
+	size_t n = e->nentries;
+
+	return i < n ? e->entry[i].key : i < 2 * n ? e->entry[i - n].value : e->spread[i - 2 * n];
+}
+
+static size_t
+count_fields(const struct expr *e)
+{
+	return e->nfields;
+}
+
+static const struct expr *
+operand_field(const struct expr *e, size_t i)
+{
+	return e->field[i].expr;
+}
+
+static size_t
+count_decls(const struct expr *e)
+{
+	return e->ndecls;
+}
+
+static const struct expr *
+operand_decl(const struct expr *e, size_t i)
+{
+	return e->decl[i]->expr;
+}
+
+static size_t
+count_exec(const struct expr *e)
+{
+	return e->ndecls + ((const struct exec_note *)e->note)->ninserted;
+}
+
+static const struct expr *
+operand_exec(const struct expr *e, size_t i)
+{
+	return i < e->ndecls ? e->decl[i]->expr : ((const struct exec_note *)e->note)->inserted[i - e->ndecls];
+}
+
+/* Of a comprehension, the collection or condition of the clause that the frame is at: lower_clauses. */
+static const struct form forms[] = {
+	[EXPR_BINARY] = { count_binary, operand_ab, binary_done },
+	[EXPR_UNARY] = { one, operand_ab, unary_done },
+	[EXPR_CALL] = { count_call, operand_call, call_done },
+	[EXPR_FIELD] = { one, operand_ab, field_done },
+	[EXPR_INDEX] = { two, operand_ab, index_done },
+	[EXPR_COND] = { one, operand_ab, cond_done },
+	[EXPR_SWITCH] = { one, operand_ab, switch_done },
+	[EXPR_EXEC] = { count_exec, operand_exec, exec_done },
+	[EXPR_MAKE] = { count_decls, operand_decl, make_done },
+	[EXPR_TUPLE] = { count_elems, operand_elem, tuple_done },
+	[EXPR_STRUCT] = { count_fields, operand_field, struct_done },
+	[EXPR_LIST] = { count_elems, operand_elem, list_done },
+	[EXPR_MAP] = { count_entries, operand_entry, map_done },
+	[EXPR_VARIANT] = { count_variant, operand_ab, variant_done },
+};
+
+/* One operand after the other, then what the form does with them. */
+static struct err *
+operands_step(struct lower *lo, struct frame *f, struct value *got, struct value **out)
+{
+	size_t n = f->form->count(f->e);
+	struct err *err;
+
+	for (;;) {
+		if (got != NULL)
+			f->v[f->n++] = got;
+		if (f->n == n)
+			break;
+		got = NULL;
+		err = frame_await(lo, f, f->form->operand(f->e, f->n), &f->place, &got);
+		if (err != NULL || got == NULL)
+			return err;
+	}
+	err = f->form->done(lo, f, out);
+	f->n = 0;
+	frame_free(f);
 	return err;
 }
 
 struct err *
-lower_expr(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+lower_go(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
 {
+	struct frame *f;
+
 	switch (e->kind) {
 	case EXPR_INT:
 		*out = int_literal(e);
@@ -487,41 +520,18 @@ lower_expr(struct lower *lo, const struct expr *e, const struct place *place, st
 	case EXPR_IDENT:
 		*out = value_ref(env_get(place->env, e->note));
 		return NULL;
-	case EXPR_BINARY:
-		return lower_binary(lo, e, place, out);
-	case EXPR_UNARY:
-		return lower_unary(lo, e, place, out);
-	case EXPR_CALL:
-		return lower_call_expr(lo, e, place, out);
-	case EXPR_FIELD:
-		return lower_field(lo, e, place, out);
-	case EXPR_INDEX:
-		return lower_index(lo, e, place, out);
-	case EXPR_COND:
-		return lower_cond(lo, e, place, out);
-	case EXPR_SWITCH:
-		return lower_switch(lo, e, place, out);
-	case EXPR_BLOCK:
-		return lower_block(lo, e, place, out);
 	case EXPR_FUNC:
 		return closure_new(lo, e, place, out);
-	case EXPR_EXEC:
-		return lower_exec(lo, e, place, out);
-	case EXPR_MAKE:
-		return lower_make(lo, e, place, out);
-	case EXPR_TUPLE:
-		return lower_tuple(lo, e, place, out);
-	case EXPR_STRUCT:
-		return lower_struct(lo, e, place, out);
-	case EXPR_LIST:
-		return lower_list(lo, e, place, out);
-	case EXPR_MAP:
-		return lower_map_expr(lo, e, place, out);
+	case EXPR_BLOCK:
+		frame_push(lo, frame_new(e, place, block_step, 0));
+		return NULL;
 	case EXPR_COMPR:
-		return lower_compr(lo, e, place, out);
-	case EXPR_VARIANT:
-		return lower_variant(lo, e, place, out);
+		return lower_clauses(lo, e, 0, place, out);
+	default:
+		break;
 	}
-	assert(!"a kind of expression");
+	f = frame_new(e, place, operands_step, forms[e->kind].count(e));
+	f->form = &forms[e->kind];
+	frame_push(lo, f);
 	return NULL;
 }

@@ -2,13 +2,15 @@
 #ifndef WEIR_LANG_LOWER_H
 #define WEIR_LANG_LOWER_H
 
-#include <sys/resource.h>
-
 #include "lang/code.h"
 
 /*
  * Lowering: from checked trees to values and flow. Evaluation is strict wherever it can be and delayed
  * only where a flow is involved, and all waiting goes through one routine, with_values.
+ *
+ * What takes its time is not recursion in C: code to be evaluated becomes a frame on a stack of our own. Functions
+ * that begin with an expression or a call give *out at once, or leave it NULL: then what stands on the stack will give
+ * it, and whoever needs it must be a frame below. *out is NULL when they are called.
  *
  * References: an expression's value is given to the caller. with_values and what is built on it take
  * their operands, also on failure.
@@ -32,8 +34,9 @@ struct lower {
 	struct program	    *p;
 	struct graph	    *g;
 	const char	    *dir;	/* absolute: local paths are relative to it */
-	const char	    *stack;	/* where the stack was when evaluation began; NULL outside of it */
-	size_t		     room;	/* how far it may grow from there */
+	struct frame	    *top;	/* of the stack, or NULL */
+	unsigned	     calls;	/* of functions, on the stack */
+	unsigned	     nested;	/* of lower_expr */
 	struct regexp_cache *regexps;
 };
 /* Where evaluation is: borrowed, on the stack. */
@@ -42,15 +45,34 @@ struct place {
 	const char *ident;
 };
 
-/* Around every evaluation, from a program's start or by a continuation: gives it room on the stack. They nest. */
-struct lower_stack {
-	const char   *base;
-	size_t	      room;
-	bool	      raised;
-	struct rlimit limit;
+/* ---- The stack ---- */
+
+/* Takes the frame and got, the value it waited for (NULL: the first time). Gives *out as said above. */
+typedef struct err *frame_fn(struct lower *, struct frame *, struct value *got, struct value **out);
+struct form;
+struct frame {
+	struct frame	  *below;
+	frame_fn	  *step;
+	const struct expr *e;
+	const struct form *form;	/* of operands (lower.c) */
+	const struct unit *unit;	/* of a module's instance (lower_unit.c) */
+	struct place	   place;	/* owned */
+	uint64_t	   number;	/* which clause, declaration or element it is at */
+	struct value	  *held;	/* owned: what it goes over, or NULL */
+	size_t		   n;
+	struct value	  *v[];		/* n, owned */
 };
-void lower_enter(struct lower *, struct lower_stack *outer);
-void lower_leave(struct lower *, const struct lower_stack *outer);
+struct frame *frame_new(const struct expr *, const struct place *, frame_fn *, size_t room);
+void frame_free(struct frame *);
+void frame_push(struct lower *, struct frame *);
+/* For a step: evaluates with the frame below, unless the value is there at once; then the frame is still the step's. */
+must_check struct err *frame_await(
+    struct lower *, struct frame *, const struct expr *, const struct place *, struct value **out);
+/* Evaluates the body of a function. */
+must_check struct err *frame_call(struct lower *, const struct span *, const struct expr *body, const struct place *,
+    struct value **out);
+/* Until the stack is down to base again. *out: the value, if it is there already. */
+must_check struct err *lower_run(struct lower *, struct frame *base, struct value **out);
 
 /* `POS: text`, kind EVAL. */
 struct err *lower_err(const struct span *, const char *fmt, ...) printf_like(2, 3);
@@ -99,23 +121,24 @@ must_check struct err *with_all(struct lower *, const struct lower_op *, enum op
 
 /* ---- Expressions ---- */
 
+must_check struct err *lower_go(struct lower *, const struct expr *, const struct place *, struct value **out);
+/* To the end, in C's own stack: for what does not nest as a program likes. */
 must_check struct err *lower_expr(struct lower *, const struct expr *, const struct place *, struct value **out);
-/* All of them, into a fresh array (free); on failure none. */
-must_check struct err *lower_exprs(
-    struct lower *, struct expr *const *, size_t n, const struct place *, struct value ***out);
 void values_unref(struct value **, size_t n);
-/* Binds a declaration's names: the environment grows. */
-must_check struct err *lower_decl(struct lower *, const struct decl *, struct place *);
+/* Binds a declaration's names to its value, taken: the environment grows. */
+must_check struct err *lower_bind(struct lower *, const struct decl *, struct value *, struct place *);
 /* Takes function and arguments. */
 must_check struct err *lower_call(struct lower *, const struct span *, const struct place *, struct value *f,
     struct value **args, size_t n, struct value **out);
-must_check struct err *lower_builtin(struct lower *, const struct expr *, const struct place *, struct value **out);
-must_check struct err *lower_binary(struct lower *, const struct expr *, const struct place *, struct value **out);
-must_check struct err *lower_unary(struct lower *, const struct expr *, const struct place *, struct value **out);
-must_check struct err *lower_compr(struct lower *, const struct expr *, const struct place *, struct value **out);
-must_check struct err *lower_switch(struct lower *, const struct expr *, const struct place *, struct value **out);
-must_check struct err *lower_exec(struct lower *, const struct expr *, const struct place *, struct value **out);
-must_check struct err *lower_make(struct lower *, const struct expr *, const struct place *, struct value **out);
+/*
+ * What is done when the operands of an expression are there: takes them, but not the frame. Which they are is said in
+ * lower.c.
+ */
+typedef struct err *done_fn(struct lower *, struct frame *, struct value **out);
+done_fn builtin_done, binary_done, unary_done, compr_done, switch_done, exec_done, make_done;
+/* The clauses from k on. */
+must_check struct err *lower_clauses(
+    struct lower *, const struct expr *, size_t k, const struct place *, struct value **out);
 /* Takes the value, and gives it with what it asks of a cluster. */
 must_check struct err *lower_requires(struct lower *, const struct requires *, const struct place *, struct value *,
     struct value **out);

@@ -231,21 +231,41 @@ range_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 	return NULL;
 }
 
-/* Folds the list into acc (taken) from element i on, one call after the other: a delayed list element costs a node, no
- * stack. */
+/* Folds held by the function v[0], from element number on; got is what there is so far. */
 static struct err *
-fold_from(struct lower *lo, const struct lower_op *op, struct value *f, const struct value *list, size_t i,
-    struct value *acc, struct value **out)
+fold_step(struct lower *lo, struct frame *f, struct value *got, struct value **out)
 {
-	for (; i < value_len(list); i++) {
-		struct value *args[2] = { acc, value_ref(value_at(list, i)) };
-		struct err *err = lower_call(lo, op->span, &op->place, value_ref(f), args, 2, &acc);
+	struct err *err;
 
+	for (; f->number < value_len(f->held); f->number++) {
+		struct value *args[2] = { got, value_ref(value_at(f->held, f->number)) };
+
+		got = NULL;
+		frame_push(lo, f);
+		err = lower_call(lo, &f->e->span, &f->place, value_ref(f->v[0]), args, 2, &got);
 		if (err != NULL)
 			return err;
+		if (got == NULL) {
+			f->number++;
+			return NULL;
+		}
+		lo->top = f->below;
 	}
-	*out = acc;
+	frame_free(f);
+	*out = got;
 	return NULL;
+}
+
+static struct err *
+fold_from(struct lower *lo, const struct lower_op *op, struct value *const *v, size_t i, struct value *acc,
+    struct value **out)
+{
+	struct frame *f = frame_new(op->expr, &op->place, fold_step, 1);
+
+	f->v[f->n++] = value_ref(v[0]);
+	f->held = value_ref(v[1]);
+	f->number = i;
+	return fold_step(lo, f, acc, out);
 }
 
 static struct err *
@@ -254,14 +274,14 @@ reduce_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, s
 {
 	if (value_len(v[1]) == 0)
 		return lower_err(op->span, "cannot reduce empty list");
-	return fold_from(lo, op, v[0], v[1], 1, value_ref(value_at(v[1], 0)), out);
+	return fold_from(lo, op, v, 1, value_ref(value_at(v[1], 0)), out);
 }
 
 static struct err *
 fold_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, size_t n unused_arg, struct value **out,
     struct flow **need unused_arg)
 {
-	return fold_from(lo, op, v[0], v[1], 0, value_ref(v[2]), out);
+	return fold_from(lo, op, v, 0, value_ref(v[2]), out);
 }
 
 static struct err *
@@ -324,21 +344,16 @@ static const struct {
 };
 
 struct err *
-lower_builtin(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+builtin_done(struct lower *lo, struct frame *f, struct value **out)
 {
+	const struct expr *e = f->e;
 	const struct builtin *b = e->note;
 	enum operand modes[3] = { impls[b->id].mode, impls[b->id].mode, impls[b->id].mode };
 	struct lower_op op = { .fn = impls[b->id].fn, .name = "builtin", .detail = b->name, .expr = e, .span = &e->span,
-		.place = { NULL, place->ident } };
-	struct value **v;
-	struct err *err = lower_exprs(lo, e->elem, e->nelems, place, &v);
+		.place = { NULL, f->place.ident } };
 
-	if (err != NULL)
-		return err;
 	/* The initial value is only handed on. */
 	if (b->id == BUILTIN_FOLD)
 		modes[2] = OPERAND_RAW;
-	err = with_values(lo, &op, modes, v, e->nelems, out);
-	free(v);
-	return err;
+	return with_values(lo, &op, modes, f->v, f->n, out);
 }

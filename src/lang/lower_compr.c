@@ -37,44 +37,76 @@ size_of(const struct value *v)
 	return value_kind(v) == VAL_DIR ? fileset_nmap(value_get_dir(v)) : value_len(v);
 }
 
-static struct err *compr_from(struct lower *, const struct expr *, size_t k, const struct place *, struct value **out);
-
-/* For one element: the body itself when no clause is left, else a list of bodies. */
+/* For one element: the body itself when no clause is left, else a list of bodies. Awaited by the frame. */
 static struct err *
-one_element(struct lower *lo, const struct lower_op *op, struct value *elem, struct value **out)
+one_element(struct lower *lo, struct frame *f, struct value *elem, struct value **out)
 {
-	const struct expr *e = op->expr;
-	size_t k = (size_t)op->number;
-	struct place place = { env_ref(op->place.env), op->place.ident };
+	const struct expr *e = f->e;
+	size_t k = (size_t)f->number;
+	struct place place = { env_ref(f->place.env), f->place.ident };
 	struct err *err = lower_pat(lo, e->clause[k].pat, elem, &place.env);
 
-	if (err == NULL && k + 1 == e->nclauses)
-		err = lower_expr(lo, e->a, &place, out);
-	else if (err == NULL)
-		err = compr_from(lo, e, k + 1, &place, out);
+	if (err != NULL) {
+		frame_free(f);
+	} else if (k + 1 == e->nclauses) {
+		err = frame_await(lo, f, e->a, &place, out);
+	} else {
+		frame_push(lo, f);
+		err = lower_clauses(lo, e, k + 1, &place, out);
+	}
 	env_unref(place.env);
 	return err;
 }
 
+/* Goes over held; v are the bodies of the elements so far. */
 static struct err *
-enum_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, size_t nv unused_arg, struct value **out,
-    struct flow **need unused_arg)
+enum_step(struct lower *lo, struct frame *f, struct value *got, struct value **out)
 {
-	bool last = op->number + 1 == op->expr->nclauses;
-	size_t n = size_of(v[0]), i;
-	struct value **parts = xcalloc(n ? n : 1, sizeof *parts);
+	size_t n = size_of(f->held);
 	struct err *err = NULL;
 
-	for (i = 0; i < n && err == NULL; i++)
-		err = one_element(lo, op, element(v[0], i), &parts[i]);
-	if (err != NULL)
-		values_unref(parts, i);
-	else if (last)
-		*out = value_list(parts, n);
+	for (;;) {
+		if (got != NULL)
+			f->v[f->n++] = got;
+		if (f->n == n)
+			break;
+		got = NULL;
+		err = one_element(lo, f, element(f->held, f->n), &got);
+		if (err != NULL || got == NULL)
+			return err;
+	}
+	f->n = 0;
+	if (f->number + 1 == f->e->nclauses)
+		*out = value_list(f->v, n);
 	else
-		err = lower_flatten(lo, op->span, parts, n, out);
-	free(parts);
+		err = lower_flatten(lo, &f->e->span, f->v, n, out);
+	frame_free(f);
 	return err;
+}
+
+static struct err *
+enum_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, size_t nv unused_arg,
+    struct value **out unused_arg, struct flow **need unused_arg)
+{
+	struct frame *f = frame_new(op->expr, &op->place, enum_step, size_of(v[0]));
+
+	f->number = op->number;
+	f->held = value_ref(v[0]);
+	frame_push(lo, f);
+	return NULL;
+}
+
+/* A list of the one body. */
+static struct err *
+body_step(struct lower *lo, struct frame *f, struct value *got, struct value **out)
+{
+	struct err *err = NULL;
+
+	if (got == NULL && ((err = frame_await(lo, f, f->e->a, &f->place, &got)) != NULL || got == NULL))
+		return err;
+	*out = value_list(&got, 1);
+	frame_free(f);
+	return NULL;
 }
 
 static struct err *
@@ -83,45 +115,43 @@ filter_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, s
 {
 	const struct expr *e = op->expr;
 	size_t k = (size_t)op->number;
-	struct value *body;
-	struct err *err;
-
 	if (!value_get_bool(v[0])) {
 		*out = value_list(NULL, 0);
 		return NULL;
 	}
 	if (k + 1 < e->nclauses)
-		return compr_from(lo, e, k + 1, &op->place, out);
-	if ((err = lower_expr(lo, e->a, &op->place, &body)) == NULL)
-		*out = value_list(&body, 1);
-	return err;
+		return lower_clauses(lo, e, k + 1, &op->place, out);
+	frame_push(lo, frame_new(e, &op->place, body_step, 0));
+	return NULL;
 }
 
 /* A list of the bodies for all that clauses k and on enumerate. */
 static struct err *
-compr_from(struct lower *lo, const struct expr *e, size_t k, const struct place *place, struct value **out)
+clause_step(struct lower *lo, struct frame *f, struct value *got, struct value **out)
 {
-	const struct expr_clause *c = &e->clause[k];
-	struct lower_op op = {.fn = c->kind == CLAUSE_ENUM ? enum_fn : filter_fn,
-	    .name = "comprehension",
-	    .number = k,
-	    .expr = e,
-	    .span = &e->span,
-	    .place = *place};
-	struct value *v;
-	struct err *err = lower_expr(lo, c->expr, place, &v);
+	const struct expr *e = f->e;
+	const struct expr_clause *c = &e->clause[f->number];
+	struct lower_op op = { .fn = c->kind == CLAUSE_ENUM ? enum_fn : filter_fn, .name = "comprehension",
+		.number = f->number, .expr = e, .span = &e->span, .place = f->place };
+	struct err *err = NULL;
 
-	if (err != NULL)
+	if (got == NULL && ((err = frame_await(lo, f, c->expr, &f->place, &got)) != NULL || got == NULL))
 		return err;
-	if (value_kind(v) == VAL_FLOW)
-		op.piece = piece_get(lo->p, e, PIECE_FROM + (unsigned)k);
-	return with_all(lo, &op, OPERAND_TOP, &v, 1, out);
+	if (value_kind(got) == VAL_FLOW)
+		op.piece = piece_get(lo->p, e, PIECE_FROM + (unsigned)f->number);
+	err = with_all(lo, &op, OPERAND_TOP, &got, 1, out);
+	frame_free(f);
+	return err;
 }
 
 struct err *
-lower_compr(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+lower_clauses(struct lower *lo, const struct expr *e, size_t k, const struct place *place, struct value **out unused_arg)
 {
-	return compr_from(lo, e, 0, place, out);
+	struct frame *f = frame_new(e, place, clause_step, 0);
+
+	f->number = k;
+	frame_push(lo, f);
+	return NULL;
 }
 
 static struct err *

@@ -325,37 +325,6 @@ exec_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, siz
 	return err;
 }
 
-static size_t
-count_inserted(const struct expr *e)
-{
-	const struct exec_note *note = e->note;
-	size_t n = 0;
-
-	for (size_t i = 0; i < e->nparts; i++)
-		n += e->part[i].expr != NULL && note->part[i] < 0;
-	return n;
-}
-
-static struct err *
-lower_parts(struct lower *lo, const struct expr *e, const struct place *place, struct value **v, enum operand *modes)
-{
-	const struct exec_note *note = e->note;
-	struct err *err = NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < e->nparts && err == NULL; i++) {
-		const struct expr *x = e->part[i].expr;
-
-		if (x == NULL || note->part[i] >= 0)
-			continue;
-		modes[n] = is_input(x->type) ? OPERAND_RAW : OPERAND_TOP;
-		err = lower_expr(lo, x, place, &v[n++]);
-	}
-	if (err != NULL)
-		values_unref(v, n);
-	return err;
-}
-
 /* The image alone may not be waited for: it decides where the command can run. */
 static struct err *
 image_is_there(const struct expr *e, struct value *const *v)
@@ -367,33 +336,28 @@ image_is_there(const struct expr *e, struct value *const *v)
 }
 
 struct err *
-lower_exec(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+exec_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	struct lower_op op = {.fn = exec_fn,
-	    .name = "exec",
-	    .expr = e,
-	    .span = &e->span,
-	    .place = {NULL, place->ident},
-	    .gives = GIVES_STRICT};
-	size_t n = e->ndecls + count_inserted(e);
-	struct value **v = xcalloc(n + 1, sizeof *v);
-	enum operand *modes = xcalloc(n + 1, sizeof *modes);
-	struct err *err;
+	const struct expr *e = f->e;
+	const struct exec_note *note = e->note;
+	struct lower_op op = { .fn = exec_fn, .name = "exec", .expr = e, .span = &e->span,
+		.place = { NULL, f->place.ident }, .gives = GIVES_STRICT };
+	struct err *err = image_is_there(e, f->v);
+	enum operand *modes;
 
-	for (size_t i = 0; i < e->ndecls; i++)
-		modes[i] = OPERAND_FORCE;
-	if ((err = lower_named(lo, e->decl, e->ndecls, place, v)) == NULL) {
-		err = lower_parts(lo, e, place, v + e->ndecls, modes + e->ndecls);
-		if (err != NULL)
-			values_unref(v, e->ndecls);
-		else if ((err = image_is_there(e, v)) != NULL)
-			values_unref(v, n);
-		else {
-			op.piece = piece_get(lo->p, e, PIECE_CODE);
-			err = with_values(lo, &op, modes, v, n, out);
-		}
+	if (err != NULL) {
+		values_unref(f->v, f->n);
+		return err;
 	}
+	modes = xcalloc(f->n + 1, sizeof *modes);
+	for (size_t i = 0; i < f->n; i++) {
+		if (i < e->ndecls)
+			modes[i] = OPERAND_FORCE;
+		else
+			modes[i] = is_input(note->inserted[i - e->ndecls]->type) ? OPERAND_RAW : OPERAND_TOP;
+	}
+	op.piece = piece_get(lo->p, e, PIECE_CODE);
+	err = with_values(lo, &op, modes, f->v, f->n, out);
 	free(modes);
-	free(v);
 	return err;
 }

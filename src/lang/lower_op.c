@@ -308,22 +308,19 @@ logic_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, si
 		*out = value_bool(a);
 		return NULL;
 	}
-	return lower_expr(lo, op->expr->b, &op->place, out);
+	return lower_go(lo, op->expr->b, &op->place, out);
 }
 
 static struct err *
-lower_logic(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+logic_done(struct lower *lo, struct frame *f, struct value **out)
 {
+	const struct expr *e = f->e;
 	struct lower_op op = { .fn = logic_fn, .name = "logic", .detail = op_text(e->op), .expr = e, .span = &e->span,
-		.place = *place };
-	struct value *v;
-	struct err *err = lower_expr(lo, e->a, place, &v);
+		.place = f->place };
 
-	if (err != NULL)
-		return err;
-	if (value_kind(v) == VAL_FLOW)
+	if (value_kind(f->v[0]) == VAL_FLOW)
 		op.piece = piece_get(lo->p, e, PIECE_RIGHT);
-	return with_all(lo, &op, OPERAND_TOP, &v, 1, out);
+	return with_all(lo, &op, OPERAND_TOP, f->v, 1, out);
 }
 
 static struct err *
@@ -351,21 +348,15 @@ detail_of(struct lower *lo, const struct expr *e)
 }
 
 struct err *
-lower_binary(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+binary_done(struct lower *lo, struct frame *f, struct value **out)
 {
 	static const enum operand top[] = { OPERAND_TOP, OPERAND_TOP }, seq[] = { OPERAND_FORCE, OPERAND_RAW };
-	struct lower_op op = { .name = "operator", .expr = e, .span = &e->span, .place = { NULL, place->ident } };
-	struct value *v[2];
-	struct err *err;
+	const struct expr *e = f->e;
+	struct lower_op op = { .name = "operator", .expr = e, .span = &e->span, .place = { NULL, f->place.ident } };
+	struct value **v = f->v;
 
 	if (e->op == OP_AND || e->op == OP_OR)
-		return lower_logic(lo, e, place, out);
-	if ((err = lower_expr(lo, e->a, place, &v[0])) != NULL)
-		return err;
-	if ((err = lower_expr(lo, e->b, place, &v[1])) != NULL) {
-		value_unref(v[0]);
-		return err;
-	}
+		return logic_done(lo, f, out);
 	if (e->op == OP_ADD && (e->type->kind == TYPE_LIST || e->type->kind == TYPE_MAP || e->type->kind == TYPE_DIR))
 		return lower_concat(lo, &e->span, v[0], v[1], out);
 	op.fn = e->op == OP_SEQ ? seq_fn : e->op == OP_EQ || e->op == OP_NE ? equal_fn : arith_fn;
@@ -405,12 +396,11 @@ unary_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, stru
 }
 
 struct err *
-lower_unary(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+unary_done(struct lower *lo, struct frame *f, struct value **out)
 {
+	const struct expr *e = f->e;
 	struct lower_op op = { .fn = unary_fn, .name = "unary", .detail = op_text(e->op), .expr = e, .span = &e->span,
-		.place = { NULL, place->ident }, .gives = GIVES_STRICT };
-	struct value *v;
-	struct err *err = lower_expr(lo, e->a, place, &v);
+		.place = { NULL, f->place.ident }, .gives = GIVES_STRICT };
 
-	return err ? err : with_all(lo, &op, OPERAND_TOP, &v, 1, out);
+	return with_all(lo, &op, OPERAND_TOP, f->v, 1, out);
 }

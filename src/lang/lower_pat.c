@@ -221,7 +221,7 @@ run_case(struct lower *lo, const struct lower_op *op, const struct expr_case *c,
 	struct err *err = lower_pat(lo, c->pat, value_ref(v), &place.env);
 
 	if (err == NULL)
-		err = lower_expr(lo, c->body, &place, out);
+		err = lower_go(lo, c->body, &place, out);
 	env_unref(place.env);
 	return err;
 }
@@ -248,15 +248,11 @@ switch_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, s
 }
 
 struct err *
-lower_switch(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+switch_done(struct lower *lo, struct frame *f, struct value **out)
 {
-	struct lower_op op = { .fn = switch_fn, .name = "switch", .expr = e, .span = &e->span, .place = *place };
-	struct value *v;
-	struct err *err = lower_expr(lo, e->a, place, &v);
+	struct lower_op op = { .fn = switch_fn, .name = "switch", .expr = f->e, .span = &f->e->span, .place = f->place };
 
-	if (err != NULL)
-		return err;
-	if (!value_is_strict(v))
-		op.piece = piece_get(lo->p, e, PIECE_FROM);
-	return with_all(lo, &op, OPERAND_RAW, &v, 1, out);
+	if (!value_is_strict(f->v[0]))
+		op.piece = piece_get(lo->p, f->e, PIECE_FROM);
+	return with_all(lo, &op, OPERAND_RAW, f->v, 1, out);
 }

@@ -12,23 +12,6 @@
  * what an instance shows are its exported names, each with the value bound last.
  */
 
-static struct err *
-lower_param(struct lower *lo, const struct param *p, struct value *given, struct place *place)
-{
-	struct place inner = *place;
-	struct value *v;
-	struct err *err;
-
-	if (given != NULL) {
-		env_push(&place->env, p->note, value_ref(given));
-		return NULL;
-	}
-	inner.ident = arena_printf(graph_arena(lo->g), "%s.%s", place->ident, p->name);
-	if ((err = lower_expr(lo, p->expr, &inner, &v)) == NULL)
-		env_push(&place->env, p->note, v);
-	return err;
-}
-
 /* The newest binding of an exported name stands first. */
 static struct value *
 exported(const struct env *env, const char *name)
@@ -72,40 +55,97 @@ sys_instance(const struct sys_module *sys)
 	return module;
 }
 
+/* The next of its params and declarations that has to be evaluated; the params that are given are bound on the way. */
+static const struct expr *
+next_expr(struct lower *lo, struct frame *f, struct place *inner)
+{
+	const struct module *m = f->unit->ast;
+
+	for (; f->number < m->nparams + m->ndecls; f->number++) {
+		const struct param *p = f->number < m->nparams ? &m->param[f->number] : NULL;
+		const struct decl *d = p == NULL ? m->decl[f->number - m->nparams] : NULL;
+
+		if (p != NULL && f->v[f->number] != NULL) {
+			env_push(&f->place.env, p->note, value_ref(f->v[f->number]));
+		} else if (p != NULL) {
+			inner->ident = arena_printf(graph_arena(lo->g), "%s.%s", f->place.ident, p->name);
+			return p->expr;
+		} else if (d->kind == DECL_VAL) {
+			inner->ident = d->note;
+			return d->expr;
+		}
+	}
+	return NULL;
+}
+
+static struct err *
+bind_item(struct lower *lo, struct frame *f, struct value *v)
+{
+	const struct module *m = f->unit->ast;
+	size_t i = f->number++;
+
+	if (i >= m->nparams)
+		return lower_bind(lo, m->decl[i - m->nparams], v, &f->place);
+	env_push(&f->place.env, m->param[i].note, v);
+	return NULL;
+}
+
+static struct err *
+unit_step(struct lower *lo, struct frame *f, struct value *got, struct value **out)
+{
+	struct err *err = NULL;
+
+	for (;;) {
+		const struct expr *e;
+		struct place inner;
+
+		if (got != NULL)
+			err = bind_item(lo, f, got);
+		if (err != NULL || (e = next_expr(lo, f, &inner)) == NULL)
+			break;
+		got = NULL;
+		inner.env = f->place.env;
+		if ((err = frame_await(lo, f, e, &inner, &got)) != NULL || got == NULL)
+			return err;
+	}
+	if (err == NULL)
+		*out = instance(f->unit, f->place.env);
+	frame_free(f);
+	return err;
+}
+
 struct err *
 lower_unit(struct lower *lo, const struct unit *u, struct value *const *given, struct value **out)
 {
 	struct place place = { NULL, u->base };
-	struct err *err = NULL;
+	struct frame *f;
 
 	if (u->sys != NULL) {
 		*out = sys_instance(u->sys);
 		return NULL;
 	}
-	for (size_t i = 0; i < u->ast->nparams && err == NULL; i++)
-		err = lower_param(lo, &u->ast->param[i], given[i], &place);
-	for (size_t i = 0; i < u->ast->ndecls && err == NULL; i++)
-		err = lower_decl(lo, u->ast->decl[i], &place);
-	if (err == NULL)
-		*out = instance(u, place.env);
-	env_unref(place.env);
-	return err;
+	f = frame_new(NULL, &place, unit_step, u->ast->nparams);
+	f->unit = u;
+	for (f->n = 0; f->n < u->ast->nparams; f->n++)
+		f->v[f->n] = given[f->n] ? value_ref(given[f->n]) : NULL;
+	frame_push(lo, f);
+	return NULL;
 }
 
 struct err *
-lower_make(struct lower *lo, const struct expr *e, const struct place *place, struct value **out)
+make_done(struct lower *lo, struct frame *f, struct value **out)
 {
+	const struct expr *e = f->e;
 	const struct unit *u = e->note;
 	size_t n = u->ast ? u->ast->nparams : 0, index;
 	struct value **given = xcalloc(n + 1, sizeof *given);
-	struct err *err = NULL;
+	struct err *err;
 
-	for (size_t i = 0; i < e->ndecls && err == NULL; i++)
+	for (size_t i = 0; i < f->n; i++)
 		if (unit_param(u, e->decl[i]->name, &index) != NULL)
-			err = lower_expr(lo, e->decl[i]->expr, place, &given[index]);
-	if (err == NULL)
-		err = lower_unit(lo, u, given, out);
-	values_unref(given, n);
+			given[index] = f->v[i];
+	err = lower_unit(lo, u, given, out);
+	values_unref(f->v, f->n);
 	free(given);
 	return err;
 }

@@ -180,20 +180,19 @@ program_instantiate(
 {
 	struct lower *lo = program_lower(p, g, dir);
 	size_t n = p->root->ast->nparams;
-	struct value **given = xcalloc(n + 1, sizeof *given), *module;
-	struct lower_stack outer;
+	struct value **given = xcalloc(n + 1, sizeof *given), *module = NULL;
 	struct err *err;
 
-	lower_enter(lo, &outer);
 	if (p->main == NULL)
 		err = err_msg(ERR_INVALID, "%s: module has no Main", program_path(p));
 	else if ((err = given_params(lo, set, given)) == NULL)
 		err = lower_unit(lo, p->root, given, &module);
+	if (err == NULL)
+		err = lower_run(lo, NULL, &module);
 	if (err == NULL) {
 		*out = forced(g, value_ref(value_field(module, "Main")));
 		value_unref(module);
 	}
-	lower_leave(lo, &outer);
 	values_unref(given, n);
 	free(given);
 	return err;

@@ -156,15 +156,12 @@ default_text(struct program *p, struct graph *g, const struct param *param)
 	struct place place = { NULL, p->root->base };
 	struct buf b = BUF_INIT;
 	struct value *v = NULL;
-	struct lower_stack outer;
 	const char *text = NULL;
 	struct err *err;
 
 	if (param->expr == NULL || piece_get(p, param->expr, PIECE_ALL)->nfree > 0)
 		return NULL;
-	lower_enter(lo, &outer);
 	err = lower_expr(lo, param->expr, &place, &v);
-	lower_leave(lo, &outer);
 	if (err == NULL && value_is_strict(v)) {
 		value_print(v, param->type, &b);
 		text = arena_strdup(p->arena, buf_str(&b));

@@ -49,6 +49,8 @@ struct exec_note {
 	struct flow_out *outs;	/* in declared order */
 	size_t		 nouts;
 	int		*part;	/* for each part of the template: the output it names, or -1 */
+	const struct expr **inserted;	/* of the parts, those that are expressions and name no output */
+	size_t		 ninserted;
 };
 
 struct unit {
