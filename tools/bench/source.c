@@ -102,7 +102,7 @@ measure(void *arg)
 	unsigned long before = status_kib("VmRSS:"), made_kib;
 	double began = thread_cpu(), opened, made, ended;
 	struct program *p;
-	struct value *main;
+	struct value *root;
 	const char *longest;
 	struct instant in;
 	struct err *err;
@@ -113,11 +113,11 @@ measure(void *arg)
 	if ((err = open_program(s->shape->text, &p)) != NULL)
 		return failed(s->shape->name, err);
 	opened = thread_cpu();
-	if ((err = instantiate(p, in.graph, s->n, &main)) != NULL)
+	if ((err = instantiate(p, in.graph, s->n, &root)) != NULL)
 		return failed(s->shape->name, err);
 	made = thread_cpu();
 	made_kib = status_kib("VmRSS:");
-	instant_run(&in, value_get_flow(main), false);
+	instant_run(&in, value_get_flow(root), false);
 	ended = thread_cpu();
 	if (in.err != NULL)
 		return failed(s->shape->name, in.err);
@@ -132,7 +132,7 @@ measure(void *arg)
 		printf("%s: TOO MANY VISITS\n", s->shape->name);
 		return 1;
 	}
-	value_unref(main);
+	value_unref(root);
 	instant_release(&in);
 	program_free(p);
 	return 0;
