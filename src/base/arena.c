@@ -11,18 +11,19 @@
 #include "base/xalloc.h"
 
 /*
- * An arena is a list of chunks, each filled from its start; the newest one that is not oversized is
- * at the head. Nothing is freed one by one: an object that owns a shared thing must register a
+ * An arena is a list of chunks, each filled from its start, and by texts from its end, which need no
+ * alignment; the newest one that is not oversized is at the head. Nothing is freed one by one: an object that owns a shared thing must register a
  * cleanup, or the thing leaks.
  */
 
-#define CHUNK_FIRST 976u		/* with its head a kilobyte: most arenas need no more, and malloc keeps those at hand */
+#define ARENA_ALIGN alignof(int64_t)	/* and of pointers: no object of ours needs more */
+#define CHUNK_FIRST 984u		/* with its head a kilobyte: most arenas need no more, and malloc keeps those at hand */
 #define CHUNK_MAX   (256u << 10)
 
 struct chunk {
 	struct chunk *next;
-	size_t	      used, size;	/* of data */
-	alignas(max_align_t) char data[];
+	size_t	      used, size;	/* of data: what lies between is free */
+	alignas(ARENA_ALIGN) char data[];
 };
 
 struct cleanup {
@@ -93,27 +94,48 @@ alloc_big(struct arena *a, size_t n)
 	return c->data;
 }
 
-void *
-arena_alloc(struct arena *a, size_t n)
+/* A chunk at the head with room for n; NULL: too much for one that is shared. */
+static struct chunk *
+room_for(struct arena *a, size_t n)
 {
 	struct chunk *c = a->chunks;
-	size_t align = alignof(max_align_t);
-	void *p;
 
 	if (n > SIZE_MAX / 2)
 		abort();
-	n = n ? (n + align - 1) / align * align : align;
-	if (!c || c->size - c->used < n) {
-		if (n > a->chunk_size / 4)
-			return alloc_big(a, n);
-		c = chunk_new(a, a->chunk_size);
-		c->next = a->chunks;
-		a->chunks = c;
-		a->chunk_size = a->chunk_size < CHUNK_MAX / 2 ? 2 * a->chunk_size : CHUNK_MAX;
-	}
-	p = c->data + c->used;
+	if (c && c->size - c->used >= n)
+		return c;
+	if (n > a->chunk_size / 4)
+		return NULL;
+	c = chunk_new(a, a->chunk_size);
+	c->next = a->chunks;
+	a->chunks = c;
+	a->chunk_size = a->chunk_size < CHUNK_MAX / 2 ? 2 * a->chunk_size : CHUNK_MAX;
+	return c;
+}
+
+void *
+arena_alloc(struct arena *a, size_t n)
+{
+	struct chunk *c;
+
+	n = n ? (n + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN : ARENA_ALIGN;
+	c = room_for(a, n);
+	if (!c)
+		return alloc_big(a, n);
 	c->used += n;
-	return p;
+	return c->data + c->used - n;
+}
+
+/* Zeroed, like the rest. What is left of the chunk may be of any size. */
+static char *
+alloc_text(struct arena *a, size_t n)
+{
+	struct chunk *c = room_for(a, n);
+
+	if (!c)
+		return alloc_big(a, n);
+	c->size -= n;
+	return c->data + c->size;
 }
 
 void *
@@ -130,7 +152,7 @@ char *
 arena_strndup(struct arena *a, const char *s, size_t n)
 {
 	size_t len = strnlen(s, n);
-	char *p = arena_alloc(a, len + 1);	/* zeroed: ends with NUL */
+	char *p = alloc_text(a, len + 1);	/* zeroed: ends with NUL */
 
 	memcpy(p, s, len);
 	return p;
@@ -139,7 +161,7 @@ arena_strndup(struct arena *a, const char *s, size_t n)
 char *
 arena_strdup(struct arena *a, const char *s)
 {
-	return arena_memdup(a, s, strlen(s) + 1);
+	return arena_strndup(a, s, SIZE_MAX);
 }
 
 char *
@@ -153,7 +175,7 @@ arena_printf(struct arena *a, const char *fmt, ...)
 	n = vsnprintf(small, sizeof small, fmt, ap);
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof small)
-		return arena_memdup(a, small, (size_t)n + 1);
+		return arena_strndup(a, small, (size_t)n);
 	va_start(ap, fmt);
 	s = xvasprintf(fmt, ap);
 	va_end(ap);

@@ -14,7 +14,7 @@ struct arena;
 
 struct arena *arena_new(void);
 void   arena_free(struct arena *);				/* NULL is fine */
-void  *arena_alloc(struct arena *, size_t);			/* zeroed, aligned for any type */
+void  *arena_alloc(struct arena *, size_t);			/* zeroed, aligned for pointers and 64-bit numbers */
 char  *arena_strdup(struct arena *, const char *);
 char  *arena_strndup(struct arena *, const char *, size_t);
 void  *arena_memdup(struct arena *, const void *, size_t);

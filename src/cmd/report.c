@@ -270,7 +270,7 @@ report_event(struct report *r, const struct eval_event *ev)
 	};
 	const struct flow *f = ev->node;
 	struct completion c = { .event = events[ev->kind], .result = ev->result, .object = ev->object };
-	char *pos = xasprintf("%s:%d:%d", f->pos.name == NULL ? "?" : f->pos.name, f->pos.line, f->pos.col);
+	char *pos = xasprintf("%s:%d:%d", f->place->pos.name == NULL ? "?" : f->place->pos.name, f->place->pos.line, f->place->pos.col);
 
 	c.with = ev->again;
 	c.again = ev->again != NULL;
@@ -279,8 +279,8 @@ report_event(struct report *r, const struct eval_event *ev)
 		c.key = f->pkey;
 	else if (ev->kind == EV_HIT)
 		c.key = ev->result->exec;
-	c.ident = f->ident;
-	c.ident_len = f->ident == NULL ? 0 : strlen(f->ident);
+	c.ident = f->place->ident;
+	c.ident_len = c.ident == NULL ? 0 : strlen(c.ident);
 	c.pos = pos;
 	c.pos_len = strlen(pos);
 	if (f->op == FLOW_INTERN) {

@@ -250,9 +250,9 @@ other_failures(struct session *s)
 
 		if (f[i]->op == FLOW_EXEC || f[i]->err == NULL)
 			continue;
-		if (f[i]->pos.name != NULL)
-			pos = xasprintf("%s:%d:%d", f[i]->pos.name, f[i]->pos.line, f[i]->pos.col);
-		report_failure(&s->report, f[i]->ident, pos, f[i]->err);
+		if (f[i]->place->pos.name != NULL)
+			pos = xasprintf("%s:%d:%d", f[i]->place->pos.name, f[i]->place->pos.line, f[i]->place->pos.col);
+		report_failure(&s->report, f[i]->place->ident, pos, f[i]->err);
 		free(pos);
 	}
 }

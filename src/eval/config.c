@@ -117,7 +117,7 @@ add_argument(struct inputs *in, uint32_t i, const struct value *v)
 static struct err *
 add_arguments(struct inputs *in, const struct flow *f)
 {
-	const struct flow_exec *x = f->u.exec;
+	const struct flow_exec *x = f->u.exec.form;
 
 	in->n = 0;
 	for (uint32_t i = 0; i < x->nargs; i++)
@@ -130,7 +130,7 @@ add_arguments(struct inputs *in, const struct flow *f)
 static void
 set_holes(struct node_config *nc, const struct flow *f)
 {
-	const struct flow_exec *x = f->u.exec;
+	const struct flow_exec *x = f->u.exec.form;
 	struct exec_hole *holes = arena_alloc(nc->arena, (x->nargs + 1) * sizeof *holes);
 	struct exec_output *outs = arena_alloc(nc->arena, (x->nouts + 1) * sizeof *outs);
 
@@ -169,11 +169,11 @@ node_config_exec(struct node_config *nc, const struct origin *o, const struct fl
 	in.v = arena_alloc(nc->arena, (in.n + 1) * sizeof *in.v);
 	err_free(add_arguments(&in, f));
 	nc->config.type = EXEC_COMMAND;
-	nc->config.ident = f->ident;
+	nc->config.ident = f->place->ident;
 	nc->config.key = f->pkey;
-	nc->config.image = f->u.exec->image;
-	nc->config.cmd = f->u.exec->cmd;
-	nc->config.env = f->u.exec->env;
+	nc->config.image = f->u.exec.form->image;
+	nc->config.cmd = f->u.exec.cmd;
+	nc->config.env = f->u.exec.form->env;
 	nc->config.inputs = in.v;
 	nc->config.ninputs = in.n;
 	set_holes(nc, f);
@@ -182,7 +182,7 @@ node_config_exec(struct node_config *nc, const struct origin *o, const struct fl
 double
 node_memory(const struct flow *f)
 {
-	double mem = resources_get(&f->u.exec->resources, "mem");
+	double mem = resources_get(&f->u.exec.form->resources, "mem");
 
 	return mem < MIN_MEM ? MIN_MEM : mem;
 }
@@ -193,7 +193,7 @@ node_resources(const struct flow *f, double learned, unsigned grown, const struc
 {
 	double mem = node_memory(f);
 
-	resources_copy(out, &f->u.exec->resources);
+	resources_copy(out, &f->u.exec.form->resources);
 	if (resources_get(out, "cpu") < MIN_CPU)
 		resources_set(out, "cpu", MIN_CPU);
 	if (learned > mem)
@@ -249,7 +249,7 @@ node_value(const struct flow *f, const struct fileset *fs, struct value **out)
 	struct file file;
 
 	if (f->op == FLOW_EXEC)
-		return exec_value(f->u.exec, fs, out);
+		return exec_value(f->u.exec.form, fs, out);
 	if (fs == NULL || fileset_is_list(fs))
 		return err_msg(ERR_INVALID, "%s: the result is no file or directory", f->u.intern.url);
 	if (f->u.intern.dir) {

@@ -155,9 +155,9 @@ core_located(const struct flow *f, struct err *err)
 {
 	struct buf pos = BUF_INIT;
 
-	if (f->pos.name && f->op != FLOW_K)
-		buf_addf(&pos, "%s:%d:%d", f->pos.name, f->pos.line, f->pos.col);
-	err = err_wrap(err, f->ident ? f->ident : flow_op_name(f->op), pos.len ? buf_str(&pos) : NULL);
+	if (f->place->pos.name && f->op != FLOW_K)
+		buf_addf(&pos, "%s:%d:%d", f->place->pos.name, f->place->pos.line, f->place->pos.col);
+	err = err_wrap(err, f->place->ident ? f->place->ident : flow_op_name(f->op), pos.len ? buf_str(&pos) : NULL);
 	buf_release(&pos);
 	return err;
 }
@@ -208,9 +208,9 @@ invalidated(const struct core *c, const struct flow *f)
 	struct err *err;
 	bool found = false;
 
-	if (!c->invalidate || !f->ident)
+	if (!c->invalidate || !f->place->ident)
 		return false;
-	err = regexp_find(c->invalidate, f->ident, strlen(f->ident), 0, NULL, &found);
+	err = regexp_find(c->invalidate, f->place->ident, strlen(f->place->ident), 0, NULL, &found);
 	err_free(err);		/* takes too long on an identifier: not to be trusted, so recompute */
 	return found || err != NULL;
 }
@@ -498,10 +498,11 @@ static void
 exec_ready(struct core *c, struct flow *f)
 {
 	struct digest *in = core_in(c, f->ndeps);
+	struct flow_exec x = flow_exec_of(f);
 
 	for (uint32_t i = 0; i < f->ndeps; i++)
 		value_digest(f->deps[i]->value, &in[i]);
-	flow_exec_key(graph_universe(c->graph), KEY_PHYSICAL, f->u.exec, in, &f->pkey);
+	flow_exec_key(graph_universe(c->graph), KEY_PHYSICAL, &x, in, &f->pkey);
 	f->has_pkey = true;
 	f->state = !(f->flags & CORE_LOST) && core_may_lookup(c, f) ? FLOW_PLOOKUP : FLOW_READY;
 	core_enqueue(c, f);

@@ -154,7 +154,7 @@ vanishes(const struct digest *id, const struct flow *f)
 
 	digest_str(id, text);
 	return err_msg(ERR_INTEGRITY, "object %s, made by %s, is gone again after it was made anew %d times", text,
-	    f->ident ? f->ident : flow_op_name(f->op), HEALS_MAX);
+	    f->place->ident ? f->place->ident : flow_op_name(f->op), HEALS_MAX);
 }
 
 /* It is made anew, and what was remembered of it does not count any more. */
@@ -316,7 +316,7 @@ made_again(struct eval *e, struct flow *f, struct value *v)
 		value_unref(v);
 		return value_ref(f->value);
 	}
-	log_info("%s gives other bytes than before: what has not run yet sees those", f->ident ? f->ident : "an input");
+	log_info("%s gives other bytes than before: what has not run yet sees those", f->place->ident ? f->place->ident : "an input");
 	makers_leave(e->heal->makers, f);
 	e->heal->changed = true;
 	return v;

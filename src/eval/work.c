@@ -164,7 +164,7 @@ learned(const struct eval *e, const struct flow *f)
 {
 	const struct eval_host *h = &e->args.host;
 
-	return h->memory ? h->memory(f->ident, node_memory(f), h->arg) : 0;
+	return h->memory ? h->memory(f->place->ident, node_memory(f), h->arg) : 0;
 }
 
 /* Of an exec that has failed: would a try that was its retry-th be followed by another? */
@@ -431,11 +431,12 @@ note_started(struct work *w, bool joined)
 	struct eval *e = w->eval;
 	struct flow *f = w->node;
 	struct digest *in = core_in(&e->core, f->ndeps);
+	struct flow_exec x = flow_exec_of(f);
 	struct key_components parts;
 
 	for (uint32_t i = 0; i < f->ndeps; i++)
 		value_digest(f->deps[i]->value, &in[i]);
-	flow_exec_components(graph_universe(e->core.graph), f->u.exec, in, &parts);
+	flow_exec_components(graph_universe(e->core.graph), &x, in, &parts);
 	note(e, (struct eval_event){ .kind = EV_STARTED, .node = f, .config = &w->nc.config, .components = &parts,
 	    .joined = joined });
 	key_components_release(&parts);
@@ -521,7 +522,7 @@ light_begin(struct eval *e, struct window *win, struct flow *f)
 		store_begin(w);
 		return;
 	}
-	node_config_intern(&w->nc, e->origin, f->u.intern.url, f->u.intern.dir, false, f->ident);
+	node_config_intern(&w->nc, e->origin, f->u.intern.url, f->u.intern.dir, false, f->place->ident);
 	work_submit(w);
 }
 

@@ -10,20 +10,23 @@
 
 /*
  * The graph: an arena of nodes and the table that interns them by digest. What is easy to get wrong:
- * whatever a node owns outside the arena (values, errors, continuations, resources) is released by
- * graph_free, which walks the table; the arena itself knows nothing of it.
+ * whatever a node owns outside the arena (values, errors, continuations) is released by graph_free,
+ * which walks the table; the arena itself knows nothing of it.
  */
+struct recent {
+	struct flow_place *place;
+	struct flow_exec  *form;
+	const char	  *cmd;
+};
+
 struct graph {
 	struct arena  *arena;
 	char	      *universe;
 	struct flow  **slots;	/* open addressing, power of two, at most three quarters full */
 	size_t	       nslots;
 	size_t	       nnodes, nedges;
-	struct flow_exec *newest;	/* of a node, or NULL */
-	const char    *recent[16];	/* by slot, the text kept last: most nodes repeat those of their neighbour */
+	struct recent  recent[64];	/* by position: most nodes repeat what the one before from the same place has */
 };
-
-enum { KEEP_IDENT, KEEP_IMAGE, KEEP_CMD, KEEP_IMAGE_DIGEST, KEEP_NAMES };
 
 void
 cont_unref(struct cont *c)
@@ -53,8 +56,6 @@ node_release(struct flow *f)
 		cont_unref(f->u.k.cont);
 	else if (f->op == FLOW_VAL)
 		value_unref(f->u.val.value);
-	else if (f->op == FLOW_EXEC)
-		resources_release(&f->u.exec->resources);
 	else if (f->op == FLOW_REQUIREMENTS)
 		requirements_release(f->u.req.req);
 }
@@ -136,6 +137,8 @@ graph_grow(struct graph *g)
 	g->nslots = n;
 }
 
+static const struct flow_place nowhere;
+
 /* A node with that digest: *fresh says whether the caller must still fill in what its op has. */
 static struct flow *
 node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
@@ -151,27 +154,50 @@ node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
 	f = arena_alloc(g->arena, sizeof *f);
 	f->op = op;
 	f->digest = *d;
+	f->place = &nowhere;
 	*slot = f;
 	g->nnodes++;
 	return f;
 }
 
-static const char *
-keep(struct graph *g, size_t slot, const char *s)
+static bool
+same_text(const char *a, const char *b)
 {
-	const char **recent = &g->recent[slot % nitems(g->recent)];
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
 
-	if (s != NULL && (*recent == NULL || strcmp(*recent, s) != 0))
-		*recent = arena_strdup(g->arena, s);
-	return s != NULL ? *recent : NULL;
+/* The text of before, if it is the same, or else a copy. */
+static const char *
+keep(struct graph *g, const char *before, const char *s)
+{
+	return same_text(before, s) ? before : s != NULL ? arena_strdup(g->arena, s) : NULL;
+}
+
+static bool
+same_pos(const struct src_pos *a, const struct src_pos *b)
+{
+	return a->line == b->line && a->col == b->col && same_text(a->name, b->name);
+}
+
+/* Of the position. Two that meet there drive each other out, which costs memory and nothing else. */
+static struct recent *
+recent_of(struct graph *g, const struct src_pos *pos)
+{
+	return &g->recent[pos != NULL ? (unsigned)(pos->line * 7 + pos->col) % nitems(g->recent) : 0];
 }
 
 static void
 node_label(struct graph *g, struct flow *f, const char *ident, const struct src_pos *pos)
 {
-	f->ident = keep(g, KEEP_IDENT, ident);
-	if (pos != NULL)
-		f->pos = *pos;
+	struct flow_place **place = &recent_of(g, pos)->place, *was = *place;
+	struct src_pos at = pos != NULL ? *pos : (struct src_pos){ NULL, 0, 0 };
+
+	if (was == NULL || !same_text(was->ident, ident) || !same_pos(&was->pos, &at)) {
+		*place = arena_alloc(g->arena, sizeof **place);
+		(*place)->ident = keep(g, was != NULL ? was->ident : NULL, ident);
+		(*place)->pos = at;
+	}
+	f->place = *place;
 }
 
 static void
@@ -206,9 +232,13 @@ env_copy(struct graph *g, const char *const *from)
 }
 
 static bool
-same_text(const char *a, const char *b)
+same_env(const char *const *a, const char *const *b)
 {
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+	if (a == NULL || b == NULL)
+		return a == b;
+	for (; *a != NULL && same_text(*a, *b); a++, b++)
+		;
+	return *a == NULL && *b == NULL;
 }
 
 static bool
@@ -224,54 +254,72 @@ same_operands(const struct flow_exec *a, const struct flow_exec *b)
 	return same;
 }
 
+static bool
+same_form(const struct flow_exec *a, const struct flow_exec *b)
+{
+	return a->nondeterministic == b->nondeterministic && same_text(a->image, b->image) &&
+	    same_text(a->image_digest, b->image_digest) && same_env(a->env, b->env) &&
+	    resources_equal(&a->resources, &b->resources) && same_operands(a, b);
+}
+
 static void
 operands_copy(struct graph *g, struct flow_exec *y, const struct flow_exec *x)
 {
-	size_t args = x->nargs * sizeof *x->args;
-	char *p = arena_alloc(g->arena, args + x->nouts * sizeof *x->outs);
-
-	y->args = (void *)p;
-	for (uint32_t i = 0; i < x->nargs; i++) {
-		y->args[i] = x->args[i];
-		y->args[i].name = keep(g, KEEP_NAMES + i, x->args[i].name);
-	}
-	y->outs = (void *)(p + args);
-	for (uint32_t i = 0; i < x->nouts; i++) {
-		y->outs[i] = x->outs[i];
-		y->outs[i].name = keep(g, KEEP_NAMES + x->nargs + i, x->outs[i].name);
-	}
+	y->args = arena_memdup(g->arena, x->args, x->nargs * sizeof *x->args);
+	for (uint32_t i = 0; i < x->nargs; i++)
+		y->args[i].name = keep(g, NULL, x->args[i].name);
+	y->outs = arena_memdup(g->arena, x->outs, x->nouts * sizeof *x->outs);
+	for (uint32_t i = 0; i < x->nouts; i++)
+		y->outs[i].name = keep(g, NULL, x->outs[i].name);
 }
 
-/*
- * The exec and its deps stand in one piece: there may be a million of them. Most come from the same place in the
- * program as the one before, and share what it says of arguments and outputs.
- */
 static void
-exec_copy(struct graph *g, struct flow *f, const struct flow_exec *x, struct flow *const *deps, size_t ndeps)
+release_resources(void *res)
 {
-	char *p = arena_alloc(g->arena, sizeof *x + ndeps * sizeof *deps);
-	struct flow_exec *y = (struct flow_exec *)(void *)p;
+	resources_release(res);
+}
+
+/* was: the form made last at that place, or NULL: what is the same in both is shared. */
+static struct flow_exec *
+form_copy(struct graph *g, const struct flow_exec *x, const struct flow_exec *was)
+{
+	struct flow_exec *y = arena_alloc(g->arena, sizeof *y);
 
 	*y = *x;
-	y->image = keep(g, KEEP_IMAGE, x->image);
-	y->image_digest = keep(g, KEEP_IMAGE_DIGEST, x->image_digest);
-	y->cmd = keep(g, KEEP_CMD, x->cmd);
-	if (g->newest != NULL && same_operands(g->newest, x)) {
-		y->args = g->newest->args;
-		y->outs = g->newest->outs;
+	y->cmd = NULL;
+	y->image = keep(g, was != NULL ? was->image : NULL, x->image);
+	y->image_digest = keep(g, was != NULL ? was->image_digest : NULL, x->image_digest);
+	if (was != NULL && same_operands(was, x)) {
+		y->args = was->args;
+		y->outs = was->outs;
 	} else {
 		operands_copy(g, y, x);
 	}
-	g->newest = y;
-	y->env = env_copy(g, x->env);
+	y->env = was != NULL && same_env(was->env, x->env) ? was->env : env_copy(g, x->env);
 	memset(&y->resources, 0, sizeof y->resources);
 	resources_copy(&y->resources, &x->resources);
-	f->u.exec = y;
-	f->deps = (void *)(p + sizeof *x);
-	if (ndeps > 0)
-		memcpy(f->deps, deps, ndeps * sizeof *deps);
-	f->ndeps = (uint32_t)ndeps;
-	g->nedges += ndeps;
+	if (y->resources.nfeatures > 0)
+		arena_cleanup(g->arena, release_resources, &y->resources);
+	return y;
+}
+
+static void
+exec_copy(struct graph *g, struct flow *f, const struct flow_exec *x, struct recent *recent)
+{
+	if (recent->form == NULL || !same_form(recent->form, x))
+		recent->form = form_copy(g, x, recent->form);
+	recent->cmd = keep(g, recent->cmd, x->cmd);
+	f->u.exec.form = recent->form;
+	f->u.exec.cmd = recent->cmd;
+}
+
+struct flow_exec
+flow_exec_of(const struct flow *f)
+{
+	struct flow_exec x = *f->u.exec.form;
+
+	x.cmd = f->u.exec.cmd;
+	return x;
 }
 
 struct flow *
@@ -285,7 +333,8 @@ flow_exec(struct graph *g, const struct flow_exec *x, struct flow *const *deps, 
 	node_digest_exec(g->universe, x, deps, ndeps, &d);
 	f = node_get(g, FLOW_EXEC, &d, &fresh);
 	if (fresh) {
-		exec_copy(g, f, x, deps, ndeps);
+		node_deps(g, f, deps, ndeps, NULL, 0);
+		exec_copy(g, f, x, recent_of(g, pos));
 		node_label(g, f, ident, pos);
 	}
 	return f;
@@ -425,7 +474,7 @@ flow_requirements(struct graph *g, const struct requirements *req, struct flow *
 		f->u.req.req = arena_alloc(g->arena, sizeof *f->u.req.req);
 		requirements_copy(f->u.req.req, req);
 		node_deps(g, f, &dep, 1, NULL, 0);
-		node_label(g, f, dep->ident, &dep->pos);
+		f->place = dep->place;
 	}
 	return f;
 }

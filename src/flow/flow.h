@@ -45,7 +45,7 @@ struct flow_exec {
 	const char	 *image;	/* "host", "host:TAG", or a container image */
 	const char	 *image_digest;	/* resolved, or NULL */
 	const char	 *cmd;		/* printf-like: %s is a hole, %% a percent sign */
-	struct flow_arg	 *args;		/* in the order of the holes; with outs, shared by nodes that are alike */
+	struct flow_arg	 *args;		/* in the order of the holes */
 	uint32_t	  nargs, nouts;
 	struct flow_out	 *outs;		/* in declared order */
 	const char *const *env;		/* declared environment, NAME=VALUE, sorted; NULL terminated, or NULL */
@@ -88,36 +88,46 @@ struct flow_edge {		/* dependents, pushed when the node is done or gets its logi
 	struct flow_edge *next;
 };
 
+/* Where a node comes from; shared by those that come from there. */
+struct flow_place {
+	const char     *ident;		/* `align.Bam`, or NULL */
+	struct src_pos	pos;
+};
+
+/* There may be millions: fields stand in an order that leaves no holes. */
 struct flow {
-	enum flow_op	 op;
-	struct digest	 digest;
-	struct flow	**deps;		/* ndeps whose values it needs, then ncaptured */
+	enum flow_op	 op : 8;
+
+	/* The evaluator's, up to nkeys. */
+	uint8_t		 state;		/* enum flow_state */
+	uint16_t	 flags;		/* private to src/eval */
+	bool		 has_lkey : 1, has_pkey : 1, cached : 1;
+	bool		 mark : 1;	/* scratch for walks; false between them */
+	bool		 queued : 1;	/* in a queue of the evaluator, through next */
+	bool		 dirty : 1;	/* an extern is below: not to be looked up with NoCacheExtern */
+	uint32_t	 npending;	/* deps not done, while in FLOW_DEPS */
+	uint32_t	 nkeys;		/* deps and captured without logical key, while in FLOW_KEYS */
+
 	uint32_t	 ndeps;
 	/*
 	 * K, VAL: nodes that the code or value merely mentions. They are not run for it, but they are part of what it
 	 * is: lkey covers their lkeys as well, so FLOW_KEYS waits for ndeps + ncaptured.
 	 */
 	uint32_t	 ncaptured;
+	struct flow	**deps;		/* ndeps whose values it needs, then ncaptured */
+	struct digest	 digest;
 	union {
-		struct flow_exec *exec;
+		/* form: shared by nodes that differ in cmd alone, and has none. See flow_exec_of. */
+		struct { const struct flow_exec *form; const char *cmd; } exec;
 		struct { const char *url; bool dir; } intern;	/* also extern */
 		struct { struct cont *cont; struct digest *own; } k;	/* cont owned: released with the graph */
 		struct { struct value *value; } val;		/* owned likewise */
 		struct { const char *p; size_t len; } data;
 		struct { struct requirements *req; } req;	/* deps[0] is passed through */
 	} u;
-	const char	*ident;		/* `align.Bam`, or NULL */
-	struct src_pos	 pos;
+	const struct flow_place *place;	/* never NULL */
 
 	/* The evaluator's. */
-	uint8_t		 state;		/* enum flow_state */
-	bool		 has_lkey : 1, has_pkey : 1, cached : 1;
-	bool		 mark : 1;	/* scratch for walks; false between them */
-	bool		 queued : 1;	/* in a queue of the evaluator, through next */
-	bool		 dirty : 1;	/* an extern is below: not to be looked up with NoCacheExtern */
-	uint16_t	 flags;		/* private to src/eval */
-	uint32_t	 npending;	/* deps not done, while in FLOW_DEPS */
-	uint32_t	 nkeys;		/* deps and captured without logical key, while in FLOW_KEYS */
 	struct digest	 lkey, pkey;
 	struct flow	*forked;	/* FLOW_FORKED */
 	struct flow_edge *on_done, *on_key;	/* in the arena */
@@ -151,6 +161,7 @@ bool graph_walk(const struct graph *, struct graph_walk *, size_t n, graph_node_
  */
 struct flow *flow_exec(struct graph *, const struct flow_exec *, struct flow *const *deps, size_t ndeps, const char *ident,
     const struct src_pos *);
+struct flow_exec flow_exec_of(const struct flow *);	/* all of it; borrows the node's parts */
 struct flow *flow_intern(struct graph *, const char *url, bool dir, const char *ident, const struct src_pos *);
 struct flow *flow_extern(struct graph *, const char *url, struct flow *dep, const char *ident, const struct src_pos *);
 /*

@@ -193,9 +193,12 @@ url_key(const char *domain, const char *universe, const struct flow *f, const st
 void
 flow_logical_key(const char *universe, const struct flow *f, const struct digest *in, struct digest *out)
 {
+	struct flow_exec x;
+
 	switch (f->op) {
 	case FLOW_EXEC:
-		flow_exec_key(universe, KEY_LOGICAL, f->u.exec, in, out);
+		x = flow_exec_of(f);
+		flow_exec_key(universe, KEY_LOGICAL, &x, in, out);
 		return;
 	case FLOW_INTERN:
 		if (flow_is_local_intern(f) && f->value != NULL)

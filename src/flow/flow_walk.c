@@ -71,7 +71,7 @@ flow_requirements_of(struct flow *root, struct requirements *out)
 		struct flow *f = w.v[w.done++];
 
 		if (f->op == FLOW_EXEC)
-			requirements_add_serial(out, &f->u.exec->resources);
+			requirements_add_serial(out, &f->u.exec.form->resources);
 		else if (f->op == FLOW_REQUIREMENTS)
 			requirements_add(out, f->u.req.req);
 		for (uint32_t i = 0; i < f->ndeps; i++)

@@ -184,8 +184,8 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 	put_str(&w, "event", event_names[event_of[ev->kind]]);
 	put_digest(&w, "node", &f->digest);
 	put_digest(&w, "lkey", f->has_lkey ? &f->lkey : NULL);
-	put_str(&w, "ident", f->ident);
-	put_pos(&w, &f->pos);
+	put_str(&w, "ident", f->place->ident);
+	put_pos(&w, &f->place->pos);
 	mpk_key(&w, "logical");
 	mpk_bool(&w, ev->logical);
 	if (exec) {
@@ -195,12 +195,12 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 		put_str(&w, "url", f->u.intern.url);
 	}
 	if (started) {
-		put_str(&w, "image", f->u.exec->image);
-		put_str(&w, "cmd", f->u.exec->cmd);
+		put_str(&w, "image", f->u.exec.form->image);
+		put_str(&w, "cmd", f->u.exec.cmd);
 		mpk_key(&w, "resources");
 		resources_mpk(&ev->config->resources, &w);
-		put_u64(&w, "noutputs", f->u.exec->nouts);
-		put_outputs(&w, f->u.exec);
+		put_u64(&w, "noutputs", f->u.exec.form->nouts);
+		put_outputs(&w, f->u.exec.form);
 	}
 	if (components)
 		put_components(&w, ev->components);

@@ -154,7 +154,7 @@ host_commit(const struct eval_event *ev, void (*cb)(struct err *, void *), void 
 		c->attempt = ev->result->attempt;
 	}
 	if (ev->kind == EV_ENDED)
-		sizes_learn(r->controller->sizes, ev->node->ident, ev->asked, ev->result);
+		sizes_learn(r->controller->sizes, ev->node->place->ident, ev->asked, ev->result);
 	c->wait = journal_wait_start(r->controller->journal, append_exec(r, ev), commit_durable_cb, c);
 	if (r->events.exec != NULL)
 		r->events.exec(r, ev, r->events.arg);

@@ -97,17 +97,17 @@ contents_of(struct contents *c, const struct value *v)
 static bool
 can_run(struct naive *n, const struct flow *f)
 {
-	double mem = f->u.exec->resources.mem > MEM_LEAST ? f->u.exec->resources.mem : MEM_LEAST;
+	double mem = f->u.exec.form->resources.mem > MEM_LEAST ? f->u.exec.form->resources.mem : MEM_LEAST;
 	const struct host *h = TAILQ_FIRST(&n->world->hosts);
 	struct command c;
 
-	command_parse(f->u.exec->cmd, &c);
+	command_parse(f->u.exec.cmd, &c);
 	if (c.needs <= mem)	/* never tried with more */
 		n->mem = mem > n->mem ? mem : n->mem;
 	else
 		n->mem = mem * MEM_GROWTH > n->mem ? mem * MEM_GROWTH : n->mem;
-	n->cpu = f->u.exec->resources.cpu > n->cpu ? f->u.exec->resources.cpu : n->cpu;
-	while (h && !resources_available(&h->total, &f->u.exec->resources))
+	n->cpu = f->u.exec.form->resources.cpu > n->cpu ? f->u.exec.form->resources.cpu : n->cpu;
+	while (h && !resources_available(&h->total, &f->u.exec.form->resources))
 		h = TAILQ_NEXT(h, link);
 	if (!h && !TAILQ_EMPTY(&n->world->hosts))
 		return false;
@@ -118,12 +118,13 @@ static void
 count_exec(struct naive *n, struct visited *x, struct value *const *in)
 {
 	const struct flow *f = x->node;
+	struct flow_exec all = flow_exec_of(f);
 	struct digest *digests = xcalloc(f->ndeps + 1, sizeof *digests);
 	struct distinct *d;
 
 	for (uint32_t i = 0; i < f->ndeps; i++)
 		value_digest(in[i], &digests[i]);
-	flow_exec_key(graph_universe(n->graph), KEY_PHYSICAL, f->u.exec, digests, &x->pkey);
+	flow_exec_key(graph_universe(n->graph), KEY_PHYSICAL, &all, digests, &x->pkey);
 	free(digests);
 	HASH_FIND(hh, n->execs, &x->pkey, sizeof x->pkey, d);
 	if (d)
@@ -137,7 +138,7 @@ count_exec(struct naive *n, struct visited *x, struct value *const *in)
 static struct fileset *
 outputs_of(const struct flow *f, struct value *const *in)
 {
-	const struct flow_exec *e = f->u.exec;
+	const struct flow_exec *e = f->u.exec.form;
 	struct command_input *holes = xcalloc(e->nargs + 1, sizeof *holes);
 	struct command_output *outs = xcalloc(e->nouts + 1, sizeof *outs);
 	struct contents c = { NULL, 0, 0 };
@@ -406,7 +407,7 @@ explain(struct explaining *e, struct flow *f)
 	x->explained = true;
 	if (f->op == FLOW_EXEC) {
 		if (!watch_run_explains(e->r, &f->digest, &x->pkey))
-			e->missing = f->ident ? f->ident : "an exec";
+			e->missing = f->place->ident ? f->place->ident : "an exec";
 		return;
 	}
 	for (uint32_t i = 0; i < f->ndeps; i++)

@@ -17,7 +17,7 @@ sizes_do_not_overlap(void **state unused_arg)
 
 		p[i] = arena_alloc(a, n);
 		total += n;
-		assert_int_equal((uintptr_t)p[i] % _Alignof(max_align_t), 0);
+		assert_int_equal((uintptr_t)p[i] % _Alignof(int64_t), 0);
 		for (size_t k = 0; k < n; k++)
 			assert_int_equal(p[i][k], 0);
 		memset(p[i], (int)(i % 251) + 1, n);

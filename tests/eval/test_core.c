@@ -64,7 +64,7 @@ assert_intents(struct world *w, const char *text)
 
 	while ((f = core_next(&w->core, &budget)) != NULL)
 		buf_addf(&w->said, "%s%s %s", w->said.len ? ", " : "", flow_state_name(f->state),
-		    f->ident ? f->ident : f->u.intern.url);
+		    f->place->ident ? f->place->ident : f->u.intern.url);
 	assert_string_equal(buf_str(&w->said), text);
 	buf_clear(&w->said);
 	assert_true(core_idle(&w->core));
@@ -82,7 +82,7 @@ some_file(const char *of)
 static void
 done(struct world *w, struct flow *f)
 {
-	core_done(&w->core, f, some_file(f->ident ? f->ident : f->u.intern.url));
+	core_done(&w->core, f, some_file(f->place->ident ? f->place->ident : f->u.intern.url));
 }
 
 static void

@@ -161,20 +161,21 @@ naive_output(const struct digest *key, unsigned k)
 static struct value *
 naive_exec(struct naive *nv, const struct flow *f, struct value *const *in)
 {
+	struct flow_exec x = flow_exec_of(f);
 	struct digest d[4], key;
 	struct value *out[2];
 	size_t i;
 
 	for (i = 0; i < f->ndeps; i++)
 		value_digest(in[i], &d[i]);
-	flow_exec_key("", KEY_PHYSICAL, f->u.exec, d, &key);
+	flow_exec_key("", KEY_PHYSICAL, &x, d, &key);
 	for (i = 0; i < nv->nran && !digest_equal(&nv->ran[i], &key); i++)
 		;
 	if (i == nv->nran)
 		nv->ran[nv->nran++] = key;
-	if (is_bad(f->ident))
+	if (is_bad(f->place->ident))
 		return NULL;
-	if (f->u.exec->nouts == 1)
+	if (f->u.exec.form->nouts == 1)
 		return naive_output(&key, 0);
 	out[0] = naive_output(&key, 0);
 	out[1] = naive_output(&key, 1);

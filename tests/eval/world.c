@@ -7,7 +7,7 @@
 static void
 say(struct world *w, const char *what, const struct flow *f, const char *more)
 {
-	buf_addf(&w->said, "%s %s%s\n", what, f->ident ? f->ident : f->op == FLOW_INTERN ? f->u.intern.url : "?", more);
+	buf_addf(&w->said, "%s %s%s\n", what, f->place->ident ? f->place->ident : f->op == FLOW_INTERN ? f->u.intern.url : "?", more);
 }
 
 static void
@@ -76,7 +76,7 @@ commit(const struct eval_event *ev, void (*cb)(struct err *, void *), void *cbar
 	assert_int_not_equal(f->state, FLOW_DONE);
 	c->w = w;
 	c->text = xasprintf("%s %s%s\n", ev->kind == EV_INTERN ? "intern" : "ended",
-	    f->ident ? f->ident : f->u.intern.url, ev->result->state == ATTEMPT_FAILED ? " failed" : "");
+	    f->place->ident ? f->place->ident : f->u.intern.url, ev->result->state == ATTEMPT_FAILED ? " failed" : "");
 	c->cb = cb;
 	c->cbarg = cbarg;
 	c->err = fake_fault(&w->fake, "commit");
@@ -184,7 +184,7 @@ over(struct value *value, struct err *err, void *arg)
 	assert_true(!value != !err);
 	w->stats = *eval_stats(w->eval);
 	for (size_t i = 0; i < n; i++)
-		buf_addf(&w->failed, "%s%s", i ? " " : "", fails[i]->ident ? fails[i]->ident : "?");
+		buf_addf(&w->failed, "%s%s", i ? " " : "", fails[i]->place->ident ? fails[i]->place->ident : "?");
 	w->eval = NULL;
 	w->over = true;
 	w->value = value;

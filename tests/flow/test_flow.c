@@ -66,7 +66,7 @@ test_interning(void **state unused_arg)
 
 	assert_ptr_equal(a, flow_intern(g, "/a", false, NULL, NULL));
 	assert_ptr_not_equal(a, flow_intern(g, "/a", true, NULL, NULL));
-	assert_string_equal(a->ident, "x.A");
+	assert_string_equal(a->place->ident, "x.A");
 	k = flow_k(g, &minus, ab, 2, NULL, 0, noop(&freed), NULL, NULL);
 	assert_ptr_equal(k, flow_k(g, &minus, ab, 2, NULL, 0, noop(&freed), NULL, NULL));
 	assert_int_equal(freed, 1);

@@ -62,12 +62,12 @@ input(const struct flow *f)
 static struct value *
 exec_output(const struct flow *f, size_t i)
 {
-	char *text = xasprintf("%s %zu", f->u.exec->cmd, i);
+	char *text = xasprintf("%s %zu", f->u.exec.cmd, i);
 	struct file file = file_of(text);
 	struct fileset_builder *b;
 
 	free(text);
-	if (!f->u.exec->outs[i].dir)
+	if (!f->u.exec.form->outs[i].dir)
 		return value_file(&file);
 	b = fileset_builder_new();
 	fileset_builder_add(b, "part1", &file);
@@ -80,11 +80,11 @@ exec_value(const struct flow *f)
 {
 	struct value *v[8];
 
-	if (f->u.exec->nouts == 1)
+	if (f->u.exec.form->nouts == 1)
 		return exec_output(f, 0);
-	for (size_t i = 0; i < f->u.exec->nouts; i++)
+	for (size_t i = 0; i < f->u.exec.form->nouts; i++)
 		v[i] = exec_output(f, i);
-	return value_tuple(v, f->u.exec->nouts);
+	return value_tuple(v, f->u.exec.form->nouts);
 }
 
 static struct value *
@@ -314,9 +314,9 @@ run_check(struct fixture *f, struct buf *result, struct buf *errors)
 static void
 print_exec(const struct flow *f, struct buf *out)
 {
-	const struct flow_exec *x = f->u.exec;
+	const struct flow_exec all = flow_exec_of(f), *x = &all;
 
-	buf_addf(out, "%s %s %s", f->ident, x->image, x->cmd);
+	buf_addf(out, "%s %s %s", f->place->ident, x->image, x->cmd);
 	for (size_t i = 0; i < x->nargs; i++) {
 		const struct flow_arg *a = &x->args[i];
 

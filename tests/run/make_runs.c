@@ -122,10 +122,11 @@ add_exec(struct maker *m, struct graph *g, struct flow *in, uint64_t run, uint64
 	struct key_components parts;
 	struct exec_result r;
 	struct flow *f = node_of(g, in, run, i);
+	struct flow_exec x = flow_exec_of(f);
 
 	resources_set(&config.resources, "cpu", 1);
 	resources_set(&config.resources, "mem", 1e9);
-	flow_exec_components("", f->u.exec, &f->lkey, &parts);
+	flow_exec_components("", &x, &f->lkey, &parts);
 	add_event(m, &(struct eval_event){ .kind = EV_STARTED, .node = f, .config = &config, .components = &parts });
 	result_of(&r, &m->run, &f->pkey);
 	add_event(m, &(struct eval_event){ .kind = EV_ENDED, .node = f, .config = &config, .result = &r });
