@@ -17,7 +17,7 @@
  */
 
 #define ARENA_ALIGN alignof(int64_t)	/* and of pointers: no object of ours needs more */
-#define CHUNK_FIRST 984u		/* with its head a kilobyte: most arenas need no more, and malloc keeps those at hand */
+#define CHUNK_FIRST 984u	/* with its head a kilobyte: most arenas need no more, and malloc keeps those at hand */
 #define CHUNK_MAX   (256u << 10)
 
 struct chunk {

@@ -159,7 +159,7 @@ outputs_of(const struct flow *f, struct value *const *in)
 	for (size_t k = 0; k < e->nouts; k++)
 		outs[k].dir = e->outs[k].dir;
 	if (ok)
-		fs = command_run(e->cmd, holes, e->nargs, outs, e->nouts);
+		fs = command_run(f->u.exec.cmd, holes, e->nargs, outs, e->nouts);
 	free(holes);
 	free(outs);
 	free(c.v);

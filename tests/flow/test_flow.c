@@ -278,6 +278,45 @@ test_deep_and_small(void **state unused_arg)
 	requirements_release(&req);
 }
 
+/* Nodes of one place share what it says; what differs is each one's own. */
+static void
+test_shared_form(void **state unused_arg)
+{
+	static const char *const cmds[] = { "cat %s > %s", "cat  %s > %s", "cat -n %s > %s" };
+	static const struct src_pos here = { "a.rf", 3, 9 };
+	struct graph *g = graph_new(NULL);
+	struct flow *in = flow_intern(g, "/a", false, NULL, NULL), *f[5];
+	struct flow_exec x = plain, all;
+
+	for (size_t i = 0; i < 3; i++) {
+		x.cmd = cmds[i];
+		f[i] = flow_exec(g, &x, &in, 1, "a.F", &here);
+	}
+	resources_set(&x.resources, "intel_avx", 2);
+	x.cmd = "cat -b %s > %s";
+	f[3] = flow_exec(g, &x, &in, 1, "a.G", &here);
+	resources_release(&x.resources);
+	x.image = "host:2";
+	f[4] = flow_exec(g, &x, &in, 1, "a.G", &here);
+	for (size_t i = 0; i < 3; i++) {
+		assert_ptr_equal(f[i]->u.exec.form, f[0]->u.exec.form);
+		assert_ptr_equal(f[i]->place, f[0]->place);
+		all = flow_exec_of(f[i]);
+		assert_string_equal(all.cmd, cmds[i]);
+		assert_string_equal(all.image, "host");
+	}
+	assert_ptr_equal(f[3]->place, f[4]->place);
+	assert_string_equal(f[3]->place->ident, "a.G");
+	assert_string_equal(f[0]->place->ident, "a.F");
+	assert_int_equal(f[0]->place->pos.line, 3);
+	assert_true(resources_get(&f[3]->u.exec.form->resources, "intel_avx") == 2);
+	assert_true(resources_get(&f[4]->u.exec.form->resources, "intel_avx") == 0);
+	assert_string_equal(flow_exec_of(f[3]).image, "host");
+	assert_string_equal(flow_exec_of(f[4]).image, "host:2");
+	assert_string_equal(flow_exec_of(f[4]).cmd, x.cmd);
+	graph_free(g);
+}
+
 /* Execs without text of their own: what a node costs in the arena. */
 static void
 test_exec_size(void **state unused_arg)
@@ -309,6 +348,7 @@ main(void)
 		cmocka_unit_test(test_force),
 		cmocka_unit_test(test_requirements),
 		cmocka_unit_test(test_deep_and_small),
+		cmocka_unit_test(test_shared_form),
 		cmocka_unit_test(test_exec_size),
 	};
 
