@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <config.h>
+
 #include "base/helper.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,4 +54,18 @@ helper_check(const char *name)
 		    "install weir as a whole", name, WEIR_LIBEXECDIR);
 	free(path);
 	return err;
+}
+
+bool
+helper_about(int argc, char *const *argv, const char *name, const char *about)
+{
+	const char *asked = argc == 2 ? argv[1] : "";
+
+	if (strcmp(asked, "--version") == 0)
+		printf("%s %s\n", name, PACKAGE_VERSION);
+	else if (strcmp(asked, "--help") == 0)
+		fputs(about, stdout);
+	else
+		return false;
+	return true;
 }

@@ -12,5 +12,7 @@
 char *helper_path(const char *name);
 /* NOT_EXIST, with what to do, where it is not there: better known before anything is begun. */
 must_check struct err *helper_check(const char *name);
+/* For the main of one: true if --help or --version was all that was asked, and it has been printed. about: lines. */
+bool helper_about(int argc, char *const *argv, const char *name, const char *about);
 
 #endif

@@ -57,6 +57,8 @@ struct lookup {
 };
 must_check struct err *lookup_open(const struct cmd_env *, enum rundb_what, struct lookup *);
 must_check struct err *lookup_id(struct lookup *, const char *text);
+/* What the records of its run say of the exec that id names. */
+must_check struct err *lookup_exec(const struct lookup *, struct rundb **);
 struct run_entry *lookup_run(const struct lookup *, const struct digest *);	/* borrows, or NULL */
 void lookup_close(struct lookup *);
 

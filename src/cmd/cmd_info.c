@@ -170,7 +170,7 @@ info_exec(struct lookup *l)
 	const struct run_entry *e = lookup_run(l, &l->id.run);
 	const struct exec_view *x;
 	struct run_view v;
-	struct err *err = subject_exec(l, &l->id, &v, &x);
+	struct err *err = subject_exec(l, &v, &x);
 
 	if (err == NULL)
 		err = print_document(view_exec_full(x, &l->id.run, e != NULL && e->live));

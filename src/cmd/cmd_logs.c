@@ -178,7 +178,7 @@ print_one(struct lookup *l, const char *text)
 		return print_run(l);
 	if (l->id.kind == ID_OBJ)
 		return err_msg(ERR_INVALID, "%s is an object; weir cat %s prints it", text, text);
-	err = subject_exec(l, &l->id, &view, &x);
+	err = subject_exec(l, &view, &x);
 	if (err == NULL)
 		err = print_exec(l, x);
 	view_release(&view);

@@ -16,7 +16,7 @@
  */
 enum config_type {
 	TYPE_TEXT_, TYPE_PATH_, TYPE_BOOL_, TYPE_TIME_, TYPE_RE_, TYPE_CACHE_, TYPE_CLUSTER_, TYPE_EVAL_,
-	TYPE_RESOURCES_, TYPE_LOG_, TYPE_LABELS_, TYPE_LATER_, TYPE_LATER_BOOL_,
+	TYPE_RESOURCES_, TYPE_COMPACT_, TYPE_LOG_, TYPE_LABELS_, TYPE_LATER_, TYPE_LATER_BOOL_,
 };
 static const struct key {
 	const char	 *name;
@@ -196,10 +196,33 @@ check_total(const struct resources *r)
 	return NULL;
 }
 
+static bool
+compact_parse(const char *text, struct compact_due *out)
+{
+	struct err *err = NULL;
+	double bytes = 0;
+
+	*out = (struct compact_due){ 0, 0 };
+	if (strcmp(text, "off") == 0)
+		return true;
+	if (strcmp(text, "auto") == 0) {
+		*out = COMPACT_AUTO;
+		return true;
+	}
+	err = size_parse(text, &bytes);
+	if (err == NULL && bytes >= 1 && bytes < 1e18) {
+		out->bytes = (uint64_t)bytes;
+		return true;
+	}
+	err_free(err);
+	return false;
+}
+
 static struct err *
 check_text(const struct key *k, const char *text)
 {
 	struct resources r = RESOURCES_INIT;
+	struct compact_due due;
 	struct err *err;
 	int64_t ns;
 	bool b;
@@ -215,6 +238,9 @@ check_text(const struct key *k, const char *text)
 		return check_re(text);
 	case TYPE_CACHE_:
 		return check_name(cache_modes, nitems(cache_modes), text);
+	case TYPE_COMPACT_:
+		return compact_parse(text, &due) ? NULL :
+		    err_msg(ERR_INVALID, "%s is none of auto, off or a size such as 64MiB", text);
 	case TYPE_LOG_:
 		return check_name(log_levels, nitems(log_levels), text);
 	case TYPE_EVAL_:
@@ -436,6 +462,15 @@ get_name(const struct config *c, enum config_key k, const char *const *names, si
 
 	(void)name_index(names, n, c->v[k].text, &i);
 	return i;
+}
+
+struct compact_due
+config_compact(const struct config *c)
+{
+	struct compact_due due;
+
+	(void)compact_parse(c->v[CFG_COMPACT].text, &due);
+	return due;
 }
 
 enum log_level

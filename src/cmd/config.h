@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/resources.h"
+#include "run/compact.h"
 #include "run/state.h"
 
 /*
@@ -48,6 +49,7 @@ const char *config_text(const struct config *, enum config_key);	/* borrows; NUL
 const char *config_origin(const struct config *, enum config_key);	/* borrows; NULL: not set */
 bool config_bool(const struct config *, enum config_key);
 void config_resources(const struct config *, struct resources *out);	/* empty: to be detected */
+struct compact_due config_compact(const struct config *);
 enum log_level config_log(const struct config *);
 void config_run(const struct config *, struct run_config *out);		/* gives its parts */
 

@@ -46,6 +46,12 @@ lookup_id(struct lookup *l, const char *text)
 	return id_resolve(l->db, &l->root, text, &l->id);
 }
 
+struct err *
+lookup_exec(const struct lookup *l, struct rundb **db)
+{
+	return rundb_open_exec(l->db, &l->id.run, &l->id.digest, lookup_damage, NULL, db);
+}
+
 struct run_entry *
 lookup_run(const struct lookup *l, const struct digest *run)
 {

@@ -37,6 +37,7 @@ session_control(struct session *s, const struct root *root)
 		.root = root->path,
 		.scratch = config_text(&s->env->config, CFG_SCRATCH),
 		.cluster = config_text(&s->env->config, CFG_CLUSTER),
+		.compact = config_compact(&s->env->config),
 	};
 	struct err *err;
 

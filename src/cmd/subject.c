@@ -31,13 +31,20 @@ run_files(struct lookup *l, struct file_plan *plan)
 }
 
 struct err *
-subject_exec(struct lookup *l, const struct id *id, struct run_view *view, const struct exec_view **exec)
+subject_exec(const struct lookup *l, struct run_view *view, const struct exec_view **exec)
 {
-	struct err *err = view_open(&l->root, &id->run, view);
+	struct rundb *db;
+	struct run_entry *e;
+	struct err *err = lookup_exec(l, &db);
 
+	memset(view, 0, sizeof *view);
 	if (err != NULL)
 		return err;
-	*exec = view_exec(view, &id->digest);
+	e = rundb_run(db, &l->id.run);
+	if (e != NULL)
+		view_init(view, e->records, e->nrecords);
+	rundb_free(db);
+	*exec = view_exec(view, &l->id.digest);
 	return *exec != NULL ? NULL : err_msg(ERR_NOT_EXIST, "no record of its run tells of this exec");
 }
 
@@ -61,7 +68,7 @@ exec_files(struct lookup *l, const char *text, struct file_plan *plan)
 {
 	const struct exec_view *x;
 	struct run_view view;
-	struct err *err = subject_exec(l, &l->id, &view, &x);
+	struct err *err = subject_exec(l, &view, &x);
 
 	if (err == NULL && (!x->has_result || x->result.fileset == NULL))
 		err = err_msg(ERR_PRECONDITION, "%s has no outputs: it is %s; weir logs %s shows what it wrote", text,

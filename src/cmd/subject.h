@@ -10,8 +10,7 @@
 must_check struct err *subject_files(struct lookup *, const char *text, struct file_plan *);
 /* Takes the error of reading one of them; where it is gone or damaged, it also says how it comes back. */
 must_check struct err *subject_unreadable(const struct lookup *, struct err *);
-/* What the records of its run know of an exec. The view is given, also on an error; exec is borrowed from it. */
-must_check struct err *subject_exec(struct lookup *, const struct id *, struct run_view *,
-    const struct exec_view **exec);
+/* What the records of its run that name it know of the exec that was looked up. The view is given, also on an error; exec is borrowed from it. */
+must_check struct err *subject_exec(const struct lookup *, struct run_view *, const struct exec_view **exec);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/helper.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "executor/cgroup.h"
@@ -30,12 +31,10 @@
 #define LOCK_TRIES 500	/* of 10 ms: a keeper that is just leaving still holds it */
 #define LOG_MAX	   (1 << 20)
 
-static void
-usage(FILE *to)
-{
-	fputs("usage: weir-keeper --root DIR [--scratch DIR] [--resources cpu=N,mem=SIZE] [--slots N]\n"
-	      "                   [--idle SECONDS] [--no-isolation] [--no-cgroup]\n", to);
-}
+static const char usage[] =
+    "usage: weir-keeper --root DIR [--scratch DIR] [--resources cpu=N,mem=SIZE] [--slots N]\n"
+    "                   [--idle SECONDS] [--no-isolation] [--no-cgroup]\n"
+    "Runs the execs of a root on this host; weir starts it when it is needed. See weir-keeper(8).\n";
 
 static struct err *
 parse_number(const char *text, const char *what, double most, double *out)
@@ -89,10 +88,10 @@ parse_args(int argc, char **argv, struct keeper_opts *o)
 			o->no_cgroup = true;
 			break;
 		case 'h':
-			usage(stdout);
+			fputs(usage, stdout);
 			exit(0);
 		default:
-			usage(stderr);
+			fputs(usage, stderr);
 			exit(2);
 		}
 	}
@@ -347,6 +346,8 @@ main(int argc, char **argv)
 	char *text, c;
 	pid_t pid;
 
+	if (helper_about(argc, argv, "weir-keeper", usage))
+		return 0;
 	log_init("weir-keeper", LOG_INFO);
 	TAILQ_INIT(&k->controllers);
 	TAILQ_INIT(&k->conns);

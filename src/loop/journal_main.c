@@ -13,6 +13,7 @@
 
 #include "base/attr.h"
 #include "base/crash.h"
+#include "base/helper.h"
 #include "loop/journal_wire.h"
 
 /*
@@ -298,6 +299,10 @@ main(int argc, char **argv)
 	struct stat st;
 	bool more;
 
+	if (helper_about(argc, argv, "weir-journal",
+		"weir-journal writes the records of one process of weir, and is started by it, never by hand.\n"
+		"What it has been given it still writes when that process dies. See weir-snapshot(5) for what it writes.\n"))
+		return 0;
 	if (argc != 2 || fstat(0, &st) == -1 || !S_ISDIR(st.st_mode) || fstat(SOCK, &st) == -1 ||
 	    !S_ISSOCK(st.st_mode)) {
 		fprintf(stderr, "weir-journal: started by weir, not by hand\n");

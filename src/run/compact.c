@@ -30,8 +30,6 @@
 #define TMP	      ".tmp"
 #define DAMAGED	      ".damaged"	/* in a folder: it stays as it is, for who may mend it */
 #define TMP_AGE	      600	/* seconds after which nobody writes an index's temporary file any more */
-#define DUE_JOURNALS  16
-#define DUE_BYTES     (16u << 20)
 #define BATCH_BYTES   (1u << 30)	/* of journals in one pack */
 #define PACK_BYTES    (256u << 20)	/* a pack of this size is left alone */
 #define SQUEEZE	      6		/* what compression is expected to win */
@@ -44,7 +42,7 @@ struct candidate {			/* a journal that may go into a pack */
 };
 struct compaction {
 	const struct root *root;
-	bool		   all;
+	const struct compact_due *due;
 	int		   lock, dirfd;
 	struct journals	   journals;
 	struct candidate *sources;	/* folders */
@@ -212,13 +210,19 @@ find_sources(struct compaction *c)
 }
 
 static bool
+is_enough(const struct compact_due *due, uint64_t n, uint64_t bytes)
+{
+	return n > 0 && ((due->journals > 0 && n >= due->journals) || (due->bytes > 0 && bytes >= due->bytes));
+}
+
+static bool
 is_due(const struct compaction *c)
 {
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < c->n; i++)
 		bytes += c->sources[i].bytes;
-	return c->n >= DUE_JOURNALS || bytes >= DUE_BYTES || (c->all && c->n > 0);
+	return is_enough(c->due, c->n, bytes);
 }
 
 /* Is every byte of it in a section? A damaged block may not be: such a pack is left as it is. */
@@ -507,9 +511,9 @@ take_lock(struct compaction *c)
 }
 
 struct err *
-compact(const struct root *root, bool all, struct compact_result *result)
+compact(const struct root *root, const struct compact_due *due, struct compact_result *result)
 {
-	struct compaction c = { .root = root, .all = all, .lock = -1, .dirfd = -1, .result = result };
+	struct compaction c = { .root = root, .due = due, .lock = -1, .dirfd = -1, .result = result };
 	struct err *err;
 
 	memset(result, 0, sizeof *result);
@@ -537,14 +541,14 @@ compact(const struct root *root, bool all, struct compact_result *result)
 
 /* Costs a listing, and a look at each of a few segments. */
 static bool
-seems_due(const struct root *root)
+seems_due(const struct root *root, const struct compact_due *due)
 {
 	DIR *d = opendir(root->journal);
 	struct dirent *e;
 	uint64_t bytes = 0;
-	size_t n = 0;
+	uint64_t n = 0;
 
-	while (d != NULL && n < DUE_JOURNALS && bytes < DUE_BYTES && (e = readdir(d)) != NULL) {
+	while (d != NULL && !is_enough(due, n, bytes) && (e = readdir(d)) != NULL) {
 		uint64_t size;
 		char *dir;
 
@@ -559,19 +563,22 @@ seems_due(const struct root *root)
 	}
 	if (d != NULL)
 		closedir(d);
-	return n >= DUE_JOURNALS || bytes >= DUE_BYTES;
+	return is_enough(due, n, bytes);
 }
 
 void
-compact_start(const struct root *root)
+compact_start(const struct root *root, const struct compact_due *due)
 {
 	char *program = helper_path("weir-compact");
-	char background[] = "--background", *argv[] = { program, background, root->path, NULL };
+	char background[] = "--background", journals[24], bytes[24];
+	char *argv[] = { program, background, journals, bytes, root->path, NULL };
 	struct child_spec spec = { .path = program, .argv = argv, .fds = { -1, -1, -1 }, .pass_fd = -1, .new_session = true };
 	struct err *err = NULL;
 	pid_t pid;
 
-	if (seems_due(root)) {
+	snprintf(journals, sizeof journals, "%llu", (unsigned long long)due->journals);
+	snprintf(bytes, sizeof bytes, "%llu", (unsigned long long)due->bytes);
+	if ((due->journals > 0 || due->bytes > 0) && seems_due(root, due)) {
 		err = spawn(&spec, &pid);
 		if (err == NULL)
 			(void)waitpid(pid, NULL, 0);	/* it leaves another behind at once */

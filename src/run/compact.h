@@ -16,9 +16,14 @@ struct compact_result {
 	size_t	 journals, packs;	/* that went into new packs */
 	uint64_t before, after;		/* bytes of these, and of the packs that were made of them */
 };
-/* Blocking. all: also when there is too little to be worth it. Only root.journal is used. */
-must_check struct err *compact(const struct root *, bool all, struct compact_result *);
+/* What is worth it: so many journals of controllers that are gone, or so many bytes of them. Zeroed: nothing ever is. */
+struct compact_due {
+	uint64_t journals, bytes;
+};
+#define COMPACT_AUTO ((struct compact_due){ 16, 16u << 20 })
+/* Blocking. Only root.journal is used. */
+must_check struct err *compact(const struct root *, const struct compact_due *, struct compact_result *);
 /* Starts weir-compact in the background if there seems to be enough for it. Nobody waits for it. */
-void compact_start(const struct root *);
+void compact_start(const struct root *, const struct compact_due *);
 
 #endif

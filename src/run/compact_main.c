@@ -7,12 +7,13 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/helper.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "run/compact.h"
 
 /*
- * weir-compact ROOT: see weir-compact(8). With --background it gives way to all others, and says nothing: then it
+ * weir-compact ROOT: see weir-compact(8). With --background and what makes it worth it, it gives way to all others, and says nothing: then it
  * was started by a run that has ended and in whose terminal somebody types.
  */
 #define IOPRIO_IDLE (3 << 13)
@@ -50,22 +51,31 @@ report(const char *root, const struct compact_result *r)
 int
 main(int argc, char **argv)
 {
-	bool background = argc == 3 && strcmp(argv[1], "--background") == 0;
+	bool background = argc == 5 && strcmp(argv[1], "--background") == 0;
+	struct compact_due due = { 1, 1 };
 	const char *path = argv[argc - 1];
 	struct compact_result result;
 	struct root root = { .path = NULL };
 	struct err *err;
 	int code;
 
+	if (helper_about(argc, argv, "weir-compact",
+		"usage: weir-compact ROOT\n"
+		"Packs the journals of runs that are over: they become smaller, and their runs are found sooner.\n"
+		"Nothing is lost by it, and weir does it by itself. See weir-compact(8).\n"))
+		return 0;
 	if (!background && (argc != 2 || path[0] == '-')) {
 		fprintf(stderr, "usage: weir-compact ROOT\n");
 		return 2;
 	}
 	log_init("weir-compact", LOG_INFO);
 	root.journal = xasprintf("%s/journal", path);
-	if (background)
+	if (background) {
+		due.journals = strtoull(argv[2], NULL, 10);
+		due.bytes = strtoull(argv[3], NULL, 10);
 		go_to_background();
-	err = compact(&root, !background, &result);
+	}
+	err = compact(&root, &due, &result);
 	if (err == NULL) {
 		report(path, &result);
 	} else {

@@ -222,6 +222,7 @@ controller_open(struct loop *loop, const struct controller_config *config, struc
 	make_id(c);
 	if ((err = helper_check("weir-journal")) != NULL || (err = helper_check("weir-keeper")) != NULL)
 		goto out;
+	c->compact = config->compact;
 	if ((err = root_open(config->root, config->scratch, true, &c->root)) != NULL)
 		goto out;
 	if ((err = open_journal(c)) != NULL || (err = open_inbox(c)) != NULL)
@@ -299,7 +300,7 @@ controller_close(struct controller *c)
 	close_inbox(c);
 	if (c->journal != NULL) {
 		journal_close(c->journal);
-		compact_start(&c->root);	/* now that ours is closed as well */
+		compact_start(&c->root, &c->compact);	/* now that ours is closed as well */
 	}
 	root_release(&c->root);
 	free(c);

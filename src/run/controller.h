@@ -4,6 +4,7 @@
 
 #include "iface/cluster.h"
 #include "loop/journal.h"
+#include "run/compact.h"
 #include "run/rundb.h"
 
 /*
@@ -14,6 +15,7 @@ struct controller_config {
 	const char *root, *scratch;	/* NULL: the defaults */
 	struct resources resources;	/* of this host, for a keeper that has to be started; empty: detected */
 	const char *cluster;		/* `local` */
+	struct compact_due compact;	/* when it ends */
 };
 struct controller {
 	struct loop	*loop;
@@ -28,6 +30,7 @@ struct controller {
 	struct pool	*pool;
 	struct cluster	*cluster;
 	struct sched	*sched;
+	struct compact_due compact;
 	/* runs of this controller, for messages from outside */
 	struct runner_list { struct runner *first; } runners;
 	struct controller_inbox *inbox;

@@ -228,10 +228,13 @@ struct journal_reader {
 	struct wal_reader *wal;
 	struct pack_reader pack;
 	bool		   packed;
+	const struct pack *of;			/* with blocks: theirs */
+	const uint32_t	  *blocks;		/* that are still to be read */
+	size_t		   nblocks;
 	struct journals	   moved;		/* where it was found when the folder had gone */
 	struct journal_item item;
 	struct record_peek peek;
-	char		  *controller;		/* NULL: of a block that was not read yet */
+	char		  *controller;		/* NULL: of blocks of which none was read yet */
 	uint64_t	   last_seq;
 	wal_damage_cb	  *damage;
 	void		  *arg;
@@ -333,12 +336,30 @@ journal_reader_open(const struct journals *j, const struct journal_place *place,
 }
 
 struct journal_reader *
-journal_reader_block(const struct pack *p, uint32_t block, wal_damage_cb *damage, void *arg)
+journal_reader_blocks(const struct pack *p, const uint32_t *blocks, size_t n, wal_damage_cb *damage, void *arg)
 {
 	struct journal_reader *r = reader_new(NULL, NULL, damage, arg);
 
-	read_pack(r, p, p->blocks[block], p->blocks[block + 1]);
+	r->of = p;
+	r->blocks = blocks;
+	r->nblocks = n;
 	return r;
+}
+
+/* Of the block that is open, or of the next that has any. */
+static struct err *
+next_packed(struct journal_reader *r, const char **payload, size_t *len)
+{
+	for (;;) {
+		struct err *err = r->packed ? pack_reader_next(&r->pack, payload, len) : NULL;
+
+		if (err != NULL || *payload != NULL || r->nblocks == 0)
+			return err;
+		pack_reader_release(&r->pack);
+		read_pack(r, r->of, r->of->blocks[r->blocks[0]], r->of->blocks[r->blocks[0] + 1]);
+		r->blocks++;
+		r->nblocks--;
+	}
 }
 
 static struct err *
@@ -358,9 +379,7 @@ next_payload(struct journal_reader *r, const char **payload, size_t *len)
 		if (err != NULL)
 			return err;
 	}
-	if (!r->packed)
-		return NULL;
-	err = pack_reader_next(&r->pack, payload, len);
+	err = next_packed(r, payload, len);
 	if (*payload != NULL && r->controller == NULL)
 		r->item.controller = r->controller = xstrdup(r->pack.controller);
 	return err;

@@ -39,8 +39,9 @@ struct journal_item {			/* a record; borrowed until the next */
 struct journal_reader;
 must_check struct err *journal_reader_open(const struct journals *, const struct journal_place *, wal_damage_cb *,
     void *arg, struct journal_reader **);
-/* Likewise, only what lies in one block of a pack. */
-struct journal_reader *journal_reader_block(const struct pack *, uint32_t block, wal_damage_cb *, void *arg);
+/* Likewise, only what lies in some blocks of one section of a pack, in their order; pack and blocks are kept. */
+struct journal_reader *journal_reader_blocks(const struct pack *, const uint32_t *blocks, size_t n, wal_damage_cb *,
+    void *arg);
 /* item NULL: the end. */
 must_check struct err *journal_reader_next(struct journal_reader *, const struct journal_item **);
 void journal_reader_close(struct journal_reader *);	/* NULL is fine */

@@ -32,6 +32,7 @@ struct rundb {
 	bool		  keeps;	/* records */
 	const struct digest *only;	/* NULL, or run */
 	struct digest	  run;
+	const struct digest *exec;	/* while it is read; NULL: all */
 	struct run_slot	 *runs;
 	struct run_entry *sorted;	/* array, made at the end: owns the entries from then on */
 	size_t		  nsorted;
@@ -212,6 +213,8 @@ rundb_item(const struct journal_item *item, void *arg)
 
 	if (digest_is_zero(&h->run) || (db->only != NULL && !digest_equal(&h->run, db->only)))
 		return;
+	if (db->exec != NULL && !(item->peek->is_exec && digest_equal(&item->peek->pkey, db->exec)))
+		return;
 	r = slot_of(db, &h->run);
 	if (h->epoch >= r->e.epoch) {
 		take_newest(r, item->controller, h->epoch, item->peek->is_state ? item->payload : NULL, item->len);
@@ -351,17 +354,26 @@ next_journal(struct rundb *db, size_t *next, wal_damage_cb *damage, void *arg, s
 }
 
 static struct err *
-read_all(struct rundb *db, wal_damage_cb *damage, void *arg)
+read_journal(struct rundb *db, struct journal_reader *r)	/* takes r */
 {
 	const struct journal_item *item;
+	struct err *err;
+
+	while ((err = journal_reader_next(r, &item)) == NULL && item != NULL)
+		rundb_item(item, db);
+	journal_reader_close(r);
+	return err;
+}
+
+static struct err *
+read_all(struct rundb *db, wal_damage_cb *damage, void *arg)
+{
 	struct journal_reader *r;
 	size_t next = 0;
 	struct err *err;
 
 	while ((err = next_journal(db, &next, damage, arg, &r)) == NULL && r != NULL) {
-		while ((err = journal_reader_next(r, &item)) == NULL && item != NULL)
-			rundb_item(item, db);
-		journal_reader_close(r);
+		err = read_journal(db, r);
 		if (err != NULL)
 			break;
 	}
@@ -386,6 +398,92 @@ rundb_open_one(const struct root *root, const char *controller, const struct dig
 	struct rundb *db = rundb_new(RUNDB_RECORDS, run);
 
 	return rundb_read(db, journals_one(root, controller, rundb_item, db), out);
+}
+
+/* One exec. */
+
+static int
+cmp_block(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* Where a section has records of the exec: entries of its rows, which may share blocks. Moves k past them. */
+static size_t
+blocks_of(const struct rundb *db, const struct pack *p, uint32_t *k, uint32_t *blocks)
+{
+	uint32_t section = p->rows[p->execs[*k].row].section;
+	size_t n = 0, once = 0;
+
+	for (; *k < p->nexecs && digest_equal(&p->execs[*k].key, db->exec); ++*k) {
+		const struct pack_row *row = &p->rows[p->execs[*k].row];
+
+		if (row->section != section)
+			break;
+		if (digest_equal(&row->run, db->only))
+			blocks[n++] = p->execs[*k].block;
+	}
+	if (n > 0)
+		qsort(blocks, n, sizeof *blocks, cmp_block);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || blocks[i] != blocks[once - 1])
+			blocks[once++] = blocks[i];
+	return once;
+}
+
+static struct err *
+read_packed_exec(struct rundb *db, const struct pack *p, const size_t *place_of, wal_damage_cb *damage, void *arg)
+{
+	uint32_t k = pack_exec_at(p, db->exec), n = k, *blocks;
+	struct err *err = NULL;
+
+	while (n < p->nexecs && digest_equal(&p->execs[n].key, db->exec))
+		n++;
+	blocks = xcalloc(n - k + 1, sizeof *blocks);
+	while (err == NULL && k < n) {
+		uint32_t section = p->rows[p->execs[k].row].section;
+		size_t nblocks = blocks_of(db, p, &k, blocks);
+
+		if (nblocks > 0 && place_of[section] != SIZE_MAX)
+			err = read_journal(db, journal_reader_blocks(p, blocks, nblocks, damage, arg));
+	}
+	free(blocks);
+	return err;
+}
+
+/* A journal that goes into a pack meanwhile is followed there by its reader. */
+static struct err *
+read_plain(struct rundb *db, const struct journals *j)
+{
+	struct journal_reader *r;
+	struct err *err = NULL;
+
+	for (size_t i = 0; err == NULL && i < j->n; i++) {
+		if (j->places[i].pack != NULL)
+			continue;
+		err = journal_reader_open(j, &j->places[i], NULL, NULL, &r);
+		if (err == NULL)
+			err = read_journal(db, r);
+	}
+	return err;
+}
+
+struct err *
+rundb_open_exec(const struct rundb *from, const struct digest *run, const struct digest *key, wal_damage_cb *damage,
+    void *arg, struct rundb **out)
+{
+	struct rundb *db = rundb_new(RUNDB_RECORDS, run);
+	const struct journals *j = &from->journals;
+	struct err *err;
+
+	db->exec = key;
+	err = read_plain(db, j);
+	for (size_t i = 0; err == NULL && i < j->npacks; i++)
+		err = read_packed_exec(db, j->packs[i], j->of_section[i], damage, arg);
+	db->exec = NULL;
+	return rundb_read(db, err, out);
 }
 
 /* In pieces. */

@@ -54,6 +54,12 @@ void rundb_abandon(struct rundb_reading *);	/* NULL is fine */
 /* The records of one run in one journal, without all the others. */
 must_check struct err *rundb_open_one(const struct root *, const char *controller, const struct digest *run,
     struct rundb **);
+/*
+ * The records that name one exec, of one run of an open database: from packs, only the blocks in which the index has
+ * some. Their damage is reported; that of journals was when the database was opened.
+ */
+must_check struct err *rundb_open_exec(const struct rundb *, const struct digest *run, const struct digest *key,
+    wal_damage_cb *damage, void *arg, struct rundb **);
 void rundb_free(struct rundb *);
 struct run_entry *rundb_runs(struct rundb *, size_t *n);	/* borrowed, oldest first */
 

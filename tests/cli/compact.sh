@@ -118,6 +118,57 @@ test_case 'many runs are compacted by themselves, in the background' '
 	expect_equal "the number of runs" "$(weir ps -a | tail -n +2 | wc -l)" 25
 '
 
+test_case 'unless that is turned off, or there is too little' '
+	rm -rf root/journal
+	cp -r saved root/journal
+	for i in $(seq 12); do
+		WEIR_COMPACT=off expect_exit 0 weir run sum.rf -text 3
+	done
+	echo "compact: 1GiB" >.weir.yaml
+	expect_exit 0 weir run sum.rf -text 3
+	rm .weir.yaml
+	expect_exit 0 weir resume --compact off last
+	[ ! -e root/journal/.compact ]
+	expect_equal folders "$(folders)" 19
+	expect_exit 0 weir run --compact 1KiB sum.rf -text 3
+	wait_for 20 eval "ls root/journal/*.pack >/dev/null 2>&1"
+'
+
+test_case 'one exec of a packed run is what it was' '
+	WEIR_COMPACT=off
+	export WEIR_COMPACT
+	rm -rf root/journal
+	cp -r saved root/journal
+	"$builddir/weir-compact" root 2>/dev/null
+	id=$(weir info last | grep -o "exec:[0-9a-f]*" | head -n 1)
+	expect_exit 0 weir info "$id"
+	expect_match out "^state: ok$"
+	mkdir got.d
+	expect_exit 0 weir get "$id" got.d
+	expect_exit 0 weir cat "$id"
+	cmp out got.d/result
+	# Damage is named, as is what is missing by it.
+	pack=$(ls root/journal/*.pack)
+	printf x | dd of="$pack" bs=1 seek=100 conv=notrunc status=none
+	printf x | dd of="$pack" bs=1 seek=$(($(stat -c %s "$pack") - 20)) conv=notrunc status=none
+	expect_exit 1 weir info "$id"
+	expect_match err "^weir: journal .*/root/journal/.*[.]pack: damaged at offset [0-9]+; [0-9]+ bytes are passed over$"
+	expect_match err "^weir: no record of its run tells of this exec$"
+	rm -rf root/journal
+	cp -r saved root/journal
+'
+
+test_case 'the helpers say what they are' '
+	for i in compact journal keeper; do
+		expect_exit 0 "$builddir/weir-$i" --version
+		expect_match out "^weir-$i [0-9.]+"
+		expect_exit 0 "$builddir/weir-$i" --help
+		expect_match out "weir-$i"
+	done
+	expect_exit 0 "$builddir/weir-compact" --help
+	expect_match out "^usage: weir-compact ROOT$"
+'
+
 test_case 'what it cannot do it says' '
 	expect_exit 2 "$builddir/weir-compact"
 	expect_match err "usage: weir-compact ROOT"

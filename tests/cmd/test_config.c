@@ -316,6 +316,9 @@ test_options_that_are_wrong(void **state)
 	options_fail(f, &cmd_run, "--cluster slurm x.rf", "cluster (--cluster): slurm is not supported yet; local is");
 	options_fail(f, &cmd_run, "--resources cpu x.rf",
 	    "resources (--resources): bad resource \"cpu\": label=amount is expected, such as cpu=4");
+	options_fail(f, &cmd_run, "--compact never x.rf",
+	    "compact (--compact): never is none of auto, off or a size such as 64MiB");
+	options_fail(f, &cmd_run, "--compact 0 x.rf", "compact (--compact): 0 is none of auto, off or a size such as 64MiB");
 	options_fail(f, &cmd_run, "--invalidate ( x.rf",
 	    "invalidate (--invalidate): regular expression \"(\": at byte 1: missing closing parenthesis");
 	options_fail(f, &cmd_info, "--json=7 last", "--json takes no value but true or false");

@@ -14,251 +14,35 @@
 
 #include <cmocka.h>
 
-#include "base/frame.h"
 #include "base/xalloc.h"
-#include "run/compact.h"
-#include "run/id.h"
+#include "tests/run/crafted.h"
 
 /*
  * Packs over crafted journals: whatever was compacted, and whatever has become of the index, the run database says
  * what it said of the plain journals.
  */
-static char dir[64];
-static struct root root;
-static uint64_t dice;
-
-static uint64_t
-roll(uint64_t below)
-{
-	dice = dice * 6364136223846793005u + 1442695040888963407u;
-	return (dice >> 33) % below;
-}
-
-static struct digest
-digest_of(uint64_t kind, uint64_t i)
-{
-	uint64_t in[2] = { kind, i };
-	struct digest d;
-
-	sha256_of(in, sizeof in, &d);
-	return d;
-}
-
-static void
-begin(uint64_t seed)
-{
-	dice = seed;
-	snprintf(dir, sizeof dir, "/tmp/weir-pack-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_null(root_open(dir, NULL, true, &root));
-}
-
-static void
-end(void)
-{
-	char *cmd = xasprintf("rm -rf %s", dir);
-
-	root_release(&root);
-	assert_int_equal(system(cmd), 0);
-	free(cmd);
-}
-
-/* Journals. */
-
-struct maker {
-	struct buf out;
-	uint64_t   seq, last;	/* last: where the newest record begins in out */
-};
-struct run {
-	uint64_t number, epoch, n;
-};
-
-static void
-add(struct maker *m, struct buf *payload)
-{
-	m->last = m->out.len;
-	frame_add(&m->out, payload->p, payload->len);
-	buf_release(payload);
-}
-
-static struct record_head
-head_of(struct maker *m, struct run *r, enum record_kind kind)
-{
-	return (struct record_head){ .kind = kind, .seq = ++m->seq, .n = ++r->n, .epoch = r->epoch,
-	    .run = digest_of(1, r->number), .time = (int64_t)(5000 + 10 * r->n) };
-}
-
-static void
-add_snapshot(struct maker *m, struct run *r, enum run_phase phase)
-{
-	struct record_head h = head_of(m, r, REC_SNAPSHOT);
-	struct buf b = BUF_INIT;
-	struct run_state s;
-
-	state_init(&s);
-	s.ID = h.run;
-	s.Phase = phase;
-	s.Created = 1000 + (int64_t)r->number;
-	s.Program = xstrdup("p.rf");
-	record_snapshot(&b, &h, &s);
-	state_release(&s);
-	add(m, &b);
-}
-
-static void
-put(struct mpk_w *w, const char *key, const char *text)
-{
-	mpk_key(w, key);
-	mpk_str(w, text);
-}
-
-static void
-put_u64(struct mpk_w *w, const char *key, uint64_t v)
-{
-	mpk_key(w, key);
-	mpk_u64(w, v);
-}
-
-static void
-put_digest(struct mpk_w *w, const char *key, const struct digest *d)
-{
-	mpk_key(w, key);
-	mpk_digest(w, d);
-}
-
-static void
-add_exec(struct maker *m, struct run *r, const char *event, uint64_t key, const char *state)
-{
-	static const char *const idents[] = { "a", "align.Bam", "align", "z", "" };
-	struct record_head h = head_of(m, r, REC_EXEC);
-	struct digest pkey = digest_of(2, key);
-	struct buf b = BUF_INIT;
-	struct mpk_w w;
-
-	mpk_w_init(&w, &b);
-	mpk_map(&w, 10);
-	put(&w, "kind", "exec");
-	put(&w, "event", event);
-	put_u64(&w, "seq", h.seq);
-	mpk_key(&w, "time");
-	mpk_time(&w, h.time);
-	put_digest(&w, "run", &h.run);
-	put_u64(&w, "epoch", h.epoch);
-	put_u64(&w, "n", h.n);
-	put_digest(&w, "key", key % 7 == 6 ? NULL : &pkey);
-	put(&w, "ident", idents[key % 5]);
-	mpk_key(&w, "result");
-	mpk_map(&w, 1);
-	put(&w, "state", state);
-	add(m, &b);
-}
-
-static void
-add_some(struct maker *m, struct run *r)
-{
-	static const char *const events[] = { "started", "ended", "hit", "lost", "unheard" };
-	struct record_head h;
-	struct buf b = BUF_INIT;
-
-	switch (roll(8)) {
-	case 0:
-		add_snapshot(m, r, (enum run_phase)roll(4));
-		break;
-	case 1:
-		h = head_of(m, r, REC_NOTE);
-		record_note(&b, &h, "interrupted");
-		add(m, &b);
-		break;
-	default:
-		add_exec(m, r, events[roll(5)], roll(60), roll(4) == 0 ? "failed" : "ok");
-	}
-}
-
-static void
-write_segment(const char *controller, unsigned number, const struct buf *b)
-{
-	char *folder = xasprintf("%s/%s", root.journal, controller), *path = xasprintf("%s/%06u.wal", folder, number);
-	FILE *f;
-
-	(void)mkdir(folder, 0700);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(b->p, 1, b->len, f), b->len);
-	fclose(f);
-	free(folder);
-	free(path);
-}
-
-static void
-add_header(struct maker *m, const char *controller)
-{
-	struct buf b = BUF_INIT;
-
-	record_header(&b, m->seq + 1, 1, controller, "host.example", "boot");
-	add(m, &b);
-}
-
-#define NRUNS 12
-static struct run runs[NRUNS];
-static unsigned ncontrollers;
-
-static void
-name_controller(unsigned i, char *name)
-{
-	sprintf(name, "%012x%08x", i / 2, i);
-}
-
-/* One controller with a few runs, new ones and such that it has taken over; segments that repeat, and torn ends. */
-static void
-make_controller(unsigned nrecords)
-{
-	struct run *mine[3] = { &runs[roll(NRUNS)], &runs[roll(NRUNS)], &runs[roll(NRUNS)] };
-	struct maker m = { .seq = 0 };
-	unsigned segment = 1;
-	char name[32];
-
-	name_controller(ncontrollers++, name);
-	add_header(&m, name);
-	for (int i = 0; i < 3; i++)
-		mine[i]->epoch++;
-	for (unsigned i = 0; i < nrecords; i++) {
-		struct buf again = BUF_INIT;
-
-		add_some(&m, mine[roll(3)]);
-		if (roll(20) != 0)
-			continue;
-		/* The journal process died: what was not acknowledged comes again. */
-		buf_add(&again, m.out.p + m.last, m.out.len - m.last);
-		if (roll(2) == 0)
-			buf_add(&m.out, "\x40\0\0\0torn", 8);
-		write_segment(name, segment++, &m.out);
-		buf_clear(&m.out);
-		add_header(&m, name);
-		buf_add(&m.out, again.p, again.len);
-		buf_release(&again);
-	}
-	write_segment(name, segment, &m.out);
-	buf_release(&m.out);
-}
-
-static void
-make_runs(void)
-{
-	ncontrollers = 0;
-	for (unsigned i = 0; i < NRUNS; i++)
-		runs[i] = (struct run){ .number = i };
-}
-
 /* All that a run database says, as text. */
+
+struct saying {
+	struct buf   *b;
+	struct rundb *db;	/* with the records of each; or NULL */
+};
 
 static void
 say_exec(const struct digest *pkey, const struct digest *run, void *arg)
 {
+	struct saying *s = arg;
+	struct rundb *of_exec;
 	char key[9], of[9];
 
 	digest_short(pkey, key);
 	digest_short(run, of);
-	buf_addf(arg, "exec %s of %s\n", key, of);
+	buf_addf(s->b, "exec %s of %s\n", key, of);
+	if (s->db == NULL)
+		return;
+	assert_null(rundb_open_exec(s->db, run, pkey, no_damage, NULL, &of_exec));
+	say_records(s->b, rundb_run(of_exec, run));
+	rundb_free(of_exec);
 }
 
 static void
@@ -272,33 +56,28 @@ say_entry(struct buf *b, const struct run_entry *e)
 	    (unsigned long long)e->n, e->controller, e->live ? " live" : "", e->interrupted ? " interrupted" : "",
 	    (long long)e->last_time, (unsigned long long)e->execs_started, (unsigned long long)e->execs_ended,
 	    (unsigned long long)e->execs_failed, (unsigned long long)e->hits, (unsigned long long)e->execs);
-	for (size_t i = 0; i < e->nrecords; i++) {
-		struct digest d;
-
-		sha256_of(e->records[i].payload, e->records[i].len, &d);
-		digest_short(&d, id);
-		buf_addf(b, "  %s %llu %llu %s\n", e->records[i].controller, (unsigned long long)e->records[i].head.seq,
-		    (unsigned long long)e->records[i].head.n, id);
-	}
+	say_records(b, e);
 }
 
 static void
 say_db(struct buf *b, enum rundb_what what, const struct digest *only)
 {
 	struct digest from = { { 0 } }, to;
+	struct saying s = { .b = b };
 	struct rundb *db;
 	struct run_entry *e;
 	size_t n;
 
 	memset(to.b, 0xff, sizeof to.b);
 	assert_null(rundb_open(&root, what, only, NULL, NULL, &db));
+	s.db = what == RUNDB_STATES ? db : NULL;
 	rundb_count_execs(db);
 	e = rundb_runs(db, &n);
 	for (size_t i = 0; i < n; i++)
 		say_entry(b, &e[i]);
-	rundb_each_exec(db, &from, &to, say_exec, b);
+	rundb_each_exec(db, &from, &to, say_exec, &s);
 	from = digest_of(2, 7);		/* and a part */
-	rundb_each_exec(db, &from, &from, say_exec, b);
+	rundb_each_exec(db, &from, &from, say_exec, &s);
 	rundb_free(db);
 }
 
@@ -324,16 +103,6 @@ expect_said(const char *wanted)
 
 	assert_string_equal(got, wanted);
 	free(got);
-}
-
-static struct compact_result
-compact_all(void)
-{
-	struct compact_result r;
-
-	assert_null(compact(&root, true, &r));
-	assert_false(r.busy);
-	return r;
 }
 
 /* Names in the journals' folder that end so. */
@@ -396,20 +165,6 @@ test_many_blocks(void **arg)
 	expect_said(plain);
 	free(plain);
 	end();
-}
-
-static char *
-only_file(const char *suffix)
-{
-	char *cmd = xasprintf("ls %s/*%s", root.journal, suffix), line[256];
-	FILE *f = popen(cmd, "r");
-
-	assert_non_null(f);
-	assert_non_null(fgets(line, sizeof line, f));
-	pclose(f);
-	free(cmd);
-	line[strcspn(line, "\n")] = '\0';
-	return xstrdup(line);
 }
 
 static void
@@ -507,15 +262,6 @@ test_foreign_index(void **arg)
 	buf_release(&foreign);
 	buf_release(&index);
 	end();
-}
-
-static void
-note_damage(const struct wal_pos *pos, enum frame_state state, uint64_t skipped, void *arg)
-{
-	(void)pos;
-	(void)skipped;
-	assert_int_equal(state, FRAME_BAD);
-	++*(int *)arg;
 }
 
 /* A damaged journal stays as it is, is marked, and is still read as far as it goes. */
@@ -627,7 +373,7 @@ test_busy(void **arg)
 	path = xasprintf("%s/.compact", root.journal);
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
-	assert_null(compact(&root, true, &r));
+	assert_null(compact(&root, &compact_any, &r));
 	assert_true(r.busy);
 	assert_int_equal(count_names("^0000"), 1);
 	close(fd);
@@ -696,7 +442,7 @@ compact_beside(void)
 
 	for (int i = 0; i < 40; i++) {
 		make_controller(30);
-		if (compact(&root, true, &r) != NULL)
+		if (compact(&root, &compact_any, &r) != NULL)
 			_exit(1);
 	}
 	_exit(0);
