@@ -14,6 +14,7 @@
  */
 
 #define WIDE 256	/* operands that one step goes over */
+#define CALL_COST 16	/* steps that a part of a call counts for; the last one a quarter */
 
 void
 queue_init(struct flow_queue *q)
@@ -79,6 +80,12 @@ wide_release(struct wide *w)
 	free(w->in);
 }
 
+static void
+run_free(struct cont_run *run)
+{
+	run->ops->free(run);
+}
+
 void
 core_release(struct core *c)
 {
@@ -86,6 +93,9 @@ core_release(struct core *c)
 	while (c->nwides > 0)
 		wide_release(&c->wides[--c->nwides]);
 	free(c->wides);
+	while (c->ncalls > 0)
+		run_free(c->calls[--c->ncalls].run);
+	free(c->calls);
 	free(c->walk.v);
 	free(c->settled.v);
 	free(c->failures.v);
@@ -397,14 +407,12 @@ take_over(struct core *c, struct flow *f)
 		core_done(c, f, value_ref(f->forked->value));
 }
 
+/* Takes what a continuation gave, or its error. */
 static void
-call_with(struct core *c, struct flow *f, struct value *const *in)
+called(struct core *c, struct flow *f, struct value *out, struct err *err)
 {
-	struct value *out = NULL;
-	struct err *err;
 	struct flow *g;
 
-	err = f->u.k.cont->ops->call(f->u.k.cont, c->graph, in, f->ndeps, &out);
 	if (err) {
 		core_failed(c, f, err);
 	} else if (value_kind(out) == VAL_FLOW) {
@@ -414,6 +422,51 @@ call_with(struct core *c, struct flow *f, struct value *const *in)
 	} else {
 		core_done(c, f, out);
 	}
+}
+
+/* A part of the call that was begun last; false: there is none. */
+static bool
+call_step(struct core *c, unsigned *budget)
+{
+	struct value *out = NULL;
+	struct err *err = NULL;
+	struct call *call;
+	struct flow *f;
+	unsigned cost;
+	bool over;
+
+	if (c->ncalls == 0)
+		return false;
+	call = &c->calls[c->ncalls - 1];
+	over = call->run->ops->step(call->run, &out, &err);
+	cost = over ? CALL_COST / 4 : CALL_COST;
+	*budget = *budget > cost ? *budget - cost : 1;	/* the last is the caller's to take */
+	if (!over)
+		return true;
+	f = call->node;
+	run_free(call->run);
+	c->ncalls--;
+	called(c, f, out, err);
+	return true;
+}
+
+static void
+call_with(struct core *c, struct flow *f, struct value *const *in)
+{
+	struct cont *cont = f->u.k.cont;
+	struct value *out = NULL;
+	struct err *err;
+
+	if (cont->ops->start == NULL) {
+		err = cont->ops->call(cont, c->graph, in, f->ndeps, &out);
+		called(c, f, out, err);
+		return;
+	}
+	if (c->ncalls == c->calls_cap) {
+		c->calls_cap = c->calls_cap ? 2 * c->calls_cap : 4;
+		c->calls = xreallocarray(c->calls, c->calls_cap, sizeof *c->calls);
+	}
+	c->calls[c->ncalls++] = (struct call){ f, cont->ops->start(cont, c->graph, in, f->ndeps) };
 }
 
 static void
@@ -660,7 +713,7 @@ core_restart(struct core *c)
 bool
 core_idle(const struct core *c)
 {
-	return c->queue.head == NULL && c->nwides == 0 && c->walk.n == 0 && c->settled.n == 0;
+	return c->queue.head == NULL && c->nwides == 0 && c->ncalls == 0 && c->walk.n == 0 && c->settled.n == 0;
 }
 
 struct flow *
@@ -669,7 +722,7 @@ core_next(struct core *c, unsigned *budget)
 	struct flow *f;
 
 	for (; *budget > 0; --*budget) {
-		if (wide_step(c) || keys_step(c))
+		if (call_step(c, budget) || wide_step(c) || keys_step(c))
 			continue;
 		f = queue_pop(&c->queue);
 		if (!f)

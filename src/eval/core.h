@@ -37,6 +37,12 @@ struct wide {
 	struct value **in;	/* owned, refs: the operands' values for its continuation; NULL: they are being asked for */
 };
 
+/* A continuation that is being called, in parts. */
+struct call {
+	struct flow	*node;
+	struct cont_run *run;	/* owned */
+};
+
 struct core {
 	struct graph	 *graph;	/* kept */
 	struct flow	 *root;
@@ -47,6 +53,8 @@ struct core {
 	size_t		  nsettled;		/* of those, done */
 	struct wide	 *wides;		/* a stack */
 	size_t		  nwides, wides_cap;
+	struct call	 *calls;		/* a stack */
+	size_t		  ncalls, calls_cap;
 	struct flow_vec	  failures;	/* nodes that failed on their own and were wanted */
 	struct digest	 *in;		/* scratch */
 	size_t		  nin;

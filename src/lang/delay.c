@@ -55,13 +55,12 @@ value_with(const struct value *v, struct flow *flow, struct value *by)
 	return out;
 }
 
+/* The operation begins; what it leaves to be done stands on the stack. */
 static struct err *
-waiting_call(struct cont *cont, struct graph *g unused_arg, struct value *const *in, size_t nin, struct value **out)
+waiting_begin(const struct waiting *w, struct value *const *in, size_t nin, struct value **out)
 {
-	struct waiting *w = container_of(cont, struct waiting, cont);
 	struct lower_op op = w->op;
 	struct value **v = xcalloc(w->n ? w->n : 1, sizeof *v);
-	struct frame *base = w->lo->top;
 	struct err *err;
 	size_t dep = 0;
 
@@ -77,11 +76,57 @@ waiting_call(struct cont *cont, struct graph *g unused_arg, struct value *const 
 	for (size_t i = 0; i < w->ncaptured; i++)
 		env_push(&op.place.env, op.piece->free[i], value_ref(w->v[w->n + i]));
 	*out = NULL;
-	if ((err = run(w->lo, &op, v, w->n, out)) == NULL)
-		err = lower_run(w->lo, base, out);
+	err = run(w->lo, &op, v, w->n, out);
 	env_unref(op.place.env);
 	free(v);
 	return err;
+}
+
+static struct err *
+waiting_call(struct cont *cont, struct graph *g unused_arg, struct value *const *in, size_t nin, struct value **out)
+{
+	struct waiting *w = container_of(cont, struct waiting, cont);
+	struct frame *base = w->lo->top;
+	struct err *err = waiting_begin(w, in, nin, out);
+
+	return err ? err : lower_run(w->lo, base, out);
+}
+
+struct waiting_run {
+	struct cont_run	  run;
+	struct lower_part part;
+};
+
+static bool
+waiting_step(struct cont_run *run, struct value **out, struct err **err)
+{
+	return lower_part_step(&container_of(run, struct waiting_run, run)->part, out, err);
+}
+
+static void
+waiting_run_free(struct cont_run *run)
+{
+	struct waiting_run *r = container_of(run, struct waiting_run, run);
+
+	lower_part_release(&r->part);
+	free(r);
+}
+
+static const struct cont_run_ops waiting_run_ops = { waiting_step, waiting_run_free };
+
+static struct cont_run *
+waiting_start(struct cont *cont, struct graph *g unused_arg, struct value *const *in, size_t nin)
+{
+	struct waiting *w = container_of(cont, struct waiting, cont);
+	struct waiting_run *r = xcalloc(1, sizeof *r);
+	struct value *v = NULL;
+	struct err *err;
+
+	r->run.ops = &waiting_run_ops;
+	lower_part_begin(&r->part, w->lo);
+	err = waiting_begin(w, in, nin, &v);
+	lower_part_begun(&r->part, v, err);
+	return &r->run;
 }
 
 static void
@@ -95,8 +140,8 @@ waiting_free(struct cont *cont)
 	free(w);
 }
 
-static const struct cont_ops waiting_ops = { "operation", false, waiting_call, waiting_free };
-static const struct cont_ops waiting_strict_ops = { "operation", true, waiting_call, waiting_free };
+static const struct cont_ops waiting_ops = { "operation", false, waiting_call, waiting_free, waiting_start };
+static const struct cont_ops waiting_strict_ops = { "operation", true, waiting_call, waiting_free, waiting_start };
 
 /* While a node is made: its digest, and who is dep and who captured. */
 struct making {

@@ -74,6 +74,21 @@ must_check struct err *frame_call(struct lower *, const struct span *, const str
 /* Until the stack is down to base again. *out: the value, if it is there already. */
 must_check struct err *lower_run(struct lower *, struct frame *base, struct value **out);
 
+/* An evaluation in parts, with a stack of its own while others go on. */
+struct lower_part {
+	struct lower *lo;
+	struct frame *top;	/* NULL: it is over */
+	unsigned      calls;
+	struct value *got;	/* owned: for the frame on top, or the result */
+	struct err   *err;	/* owned: the end */
+};
+/* Between these two, whatever begins an evaluation: with_values, lower_unit, … */
+void lower_part_begin(struct lower_part *, struct lower *);
+void lower_part_begun(struct lower_part *, struct value *, struct err *);	/* takes what that gave */
+/* Goes on for a while; true: it is over, and the value or error is given. */
+bool lower_part_step(struct lower_part *, struct value **out, struct err **err);
+void lower_part_release(struct lower_part *);
+
 /* `POS: text`, kind EVAL. */
 struct err *lower_err(const struct span *, const char *fmt, ...) printf_like(2, 3);
 struct src_pos lower_pos(const struct span *);

@@ -18,6 +18,7 @@
 
 enum do_step {
 	D_ENTER,	/* first snapshot, or the phase's step */
+	D_MAKING,	/* Init, Eval: the program becomes nodes, a part in each turn */
 	D_ALLOCATING,	/* Init: waits for sched; runner_hold_cb wakes */
 	D_ALLOCATED,	/* Init: has an alloc */
 	D_INSPECTING,	/* Init: waits for the alloc's inspection */
@@ -42,6 +43,7 @@ struct do_op {
 	struct value   *value;		/* outcome of the evaluation */
 	struct err     *err;		/* likewise, or of the child */
 	struct err     *fatal;		/* for the callback: the journal is gone */
+	bool		pause;		/* there is more to do, in the next turn */
 	bool		again;		/* this commit belongs to no transition of this Do */
 	runner_do_cb   *cb;
 	void	       *arg;
@@ -50,7 +52,7 @@ struct do_op {
 static void
 to(struct do_op *d, enum do_step step)
 {
-	static const char *const names[] = { "enter", "allocating", "allocated", "inspecting", "looking", "evaluating",
+	static const char *const names[] = { "enter", "making", "allocating", "allocated", "inspecting", "looking", "evaluating",
 		"evaluated", "pausing", "commit", "committing", "settle", "noting", "releasing", "finish" };
 
 	op_trace(&d->op, names[d->step], names[step]);
@@ -152,18 +154,32 @@ runner_inspect_cb(struct alloc_inspect *inspect, struct err *err, void *arg)
 	op_wake(&d->op);
 }
 
+/* False: not yet, or the program failed. */
+static bool
+make_graph(struct do_op *d)
+{
+	struct err *err;
+
+	if (!try_graph(d->r, &err)) {
+		to(d, D_MAKING);
+		d->pause = true;
+		op_wake(&d->op);
+		return false;
+	}
+	if (err != NULL)
+		end_run(d, err, "the program failed before any exec");
+	return err == NULL;
+}
+
 static void
 step_allocate(struct do_op *d)
 {
 	struct runner *r = d->r;
 	struct requirements req = { 0 };
 	struct labels labels = { NULL, 0 };
-	struct err *err = try_graph(r);
 
-	if (err != NULL) {
-		end_run(d, err, "the program failed before any exec");
+	if (!make_graph(d))
 		return;
-	}
 	if (r->hold != NULL) {		/* of a Do that was cancelled */
 		to(d, D_ALLOCATED);
 		return;
@@ -231,12 +247,9 @@ static void
 step_eval(struct do_op *d)
 {
 	struct runner *r = d->r;
-	struct err *err = try_graph(r);
 
-	if (err != NULL) {
-		end_run(d, err, "the program failed before any exec");
+	if (!make_graph(d))
 		return;
-	}
 	to(d, D_EVALUATING);
 	r->eval = try_eval_start(r, runner_eval_cb, d);
 }
@@ -495,6 +508,7 @@ obey_interrupt(struct do_op *d)
 	if (d->r->interrupt == NULL)
 		return;
 	switch (d->step) {
+	case D_MAKING:
 	case D_ALLOCATING:
 	case D_ALLOCATED:
 	case D_INSPECTING:
@@ -523,10 +537,17 @@ do_advance(struct op *op)
 
 	obey_interrupt(d);
 	lose_patience(d);
-	while (!still_waiting(d)) {
+	d->pause = false;
+	while (!still_waiting(d) && !d->pause) {
 		switch (d->step) {
 		case D_ENTER:
 			step_enter(d);
+			break;
+		case D_MAKING:
+			if (d->r->state.Phase == PHASE_INIT)
+				step_allocate(d);
+			else
+				step_eval(d);
 			break;
 		case D_ALLOCATING:
 			step_allocating(d);

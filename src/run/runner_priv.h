@@ -23,7 +23,8 @@ struct runner {
 	bool		    noted;	/* the note of that is durable */
 	/* of the try */
 	struct graph	   *graph;
-	struct value	   *main;	/* of graph */
+	struct value	   *main;	/* of graph; NULL: not known yet */
+	struct program_run *making;	/* of graph: the program becomes nodes */
 	struct sched_alloc *hold;
 	struct sched_run   *srun;	/* while eval is */
 	struct eval	   *eval;
@@ -45,7 +46,8 @@ uint64_t runner_append_note(struct runner *, const char *text);
 struct eval_host runner_host(struct runner *);
 
 /* A graph belongs to one try: continuations run anew, and failed nodes are forgotten. */
-must_check struct err *try_graph(struct runner *);	/* makes it unless it is there */
+/* Makes it unless it is there, a part at a time. True: it is over; the graph is there, or *err is set. */
+bool try_graph(struct runner *, struct err **);
 void try_drop_graph(struct runner *);
 void try_requirements(struct runner *, struct requirements *);	/* of graph, and at least the runner's own */
 void try_labels(const struct runner *, struct labels *);	/* of the alloc */

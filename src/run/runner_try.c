@@ -14,6 +14,7 @@
  */
 #define MIN_CPU		1.0	/* what a run asks for at least. No disk: a full one is met when it is full */
 #define MIN_MEM		(500.0 * 1048576)
+#define PARTS		100		/* of making nodes, in one turn of the loop */
 #define RETRY_FIRST	SECONDS(1)	/* doubled with each stalled try */
 #define RETRY_MAX	SECONDS(60)
 
@@ -23,25 +24,33 @@ try_drop_graph(struct runner *r)
 	free(r->failures);
 	r->failures = NULL;
 	r->nfailures = 0;
+	program_run_free(r->making);
+	r->making = NULL;
 	value_unref(r->main);
 	r->main = NULL;
 	graph_free(r->graph);
 	r->graph = NULL;
 }
 
-struct err *
-try_graph(struct runner *r)
+bool
+try_graph(struct runner *r, struct err **err)
 {
 	struct graph_config config = { .universe = r->state.Config.universe != NULL ? r->state.Config.universe : "" };
-	struct err *err;
 
-	if (r->graph != NULL)
-		return NULL;
-	r->graph = graph_new(&config);
-	err = program_instantiate(r->program, r->graph, r->state.Dir, r->params, &r->main);
-	if (err != NULL)
+	*err = NULL;
+	if (r->graph == NULL) {
+		r->graph = graph_new(&config);
+		r->making = program_run_new(r->program, r->graph, r->state.Dir, r->params);
+	}
+	for (int i = 0; i < PARTS && r->making != NULL; i++) {
+		if (!program_run_step(r->making, &r->main, err))
+			continue;
+		program_run_free(r->making);
+		r->making = NULL;
+	}
+	if (*err != NULL)
 		try_drop_graph(r);
-	return err;
+	return r->making == NULL;
 }
 
 static struct flow *
