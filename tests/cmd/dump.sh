@@ -167,7 +167,7 @@ test_case 'nothing to read' '
 	expect_exit 2 weir-dump --jsn made
 	expect_err "weir-dump: unknown option --jsn; did you mean --json?"
 	expect_exit 0 weir-dump -help
-	expect_match err "^usage: weir-dump \[options\] RUN-or-FILE\.\.\.$"
+	expect_match out "^usage: weir-dump \[options\] RUN-or-FILE\.\.\.$"
 '
 
 test_done

@@ -4,11 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <uthash.h>
+
 #include "base/xalloc.h"
 #include "tests/iface/fake_repo.h"
 
+/*
+ * What a reader would get wrong: a table finds only the newest attempt of a key, which is the only one that
+ * anybody may attach to; the older ones hang on it by `before`, for their handles are still out.
+ */
 struct attempt {
-	TAILQ_ENTRY(attempt) entry;
+	struct attempt	     *before;	/* of the same key; owned */
+	UT_hash_handle	      hh;	/* of the newest of a key */
 	struct fake_executor *x;
 	struct digest	      key;
 	char		     *ident;
@@ -27,9 +34,9 @@ struct handle {
 	bool		   detached, attached;
 };
 struct planned {
-	LIST_ENTRY(planned) entry;
 	struct digest	    key;
 	struct exec_result  result;
+	UT_hash_handle	    hh;
 };
 struct fake_executor {
 	struct executor	    executor;
@@ -38,8 +45,8 @@ struct fake_executor {
 	int64_t		    duration;
 	fake_executor_plan *plan;
 	void		   *plan_arg;
-	TAILQ_HEAD(, attempt) attempts;
-	LIST_HEAD(, planned)  results;
+	struct attempt	   *newest;	/* by key */
+	struct planned	   *results;	/* by key */
 	struct fake_put	   *puts;
 	size_t		    nputs;
 	struct fake_executor_stats stats;
@@ -157,11 +164,10 @@ plan(struct fake_executor *x, const struct exec_config *c, struct exec_result *o
 {
 	struct planned *p;
 
-	LIST_FOREACH(p, &x->results, entry) {
-		if (digest_equal(&p->key, &c->key)) {
-			exec_result_copy(out, &p->result);
-			return;
-		}
+	HASH_FIND(hh, x->results, &c->key, sizeof c->key, p);
+	if (p) {
+		exec_result_copy(out, &p->result);
+		return;
 	}
 	out->state = ATTEMPT_OK;
 	if (x->plan && x->plan(c, out, x->plan_arg)) {
@@ -171,15 +177,23 @@ plan(struct fake_executor *x, const struct exec_config *c, struct exec_result *o
 	out->fileset = default_fileset(x, c);
 }
 
-static uint32_t
-next_number(struct fake_executor *x, const struct digest *key)
+static struct attempt *
+newest(struct fake_executor *x, const struct digest *key)
 {
 	struct attempt *a;
-	uint32_t n = 1;
 
-	TAILQ_FOREACH(a, &x->attempts, entry)
-		n += digest_equal(&a->key, key);
-	return n;
+	HASH_FIND(hh, x->newest, key, sizeof *key, a);
+	return a;
+}
+
+static void
+attempt_enter(struct fake_executor *x, struct attempt *a)
+{
+	a->before = newest(x, &a->key);
+	a->number = a->before ? a->before->number + 1 : 1;
+	if (a->before)
+		HASH_DEL(x->newest, a->before);
+	HASH_ADD(hh, x->newest, key, sizeof a->key, a);
 }
 
 static struct attempt *
@@ -191,7 +205,7 @@ attempt_new(struct fake_executor *x, const struct exec_config *c)
 	a->key = c->key;
 	a->ident = c->ident ? xstrdup(c->ident) : NULL;
 	a->claim = c->claim;
-	a->number = next_number(x, &c->key);
+	attempt_enter(x, a);
 	a->state = ATTEMPT_QUEUED;
 	a->result.isolated = true;
 	a->result.usage.wall_ns = x->duration;
@@ -203,20 +217,8 @@ attempt_new(struct fake_executor *x, const struct exec_config *c)
 	timer_set(&a->begins, 0);
 	LIST_INIT(&a->handles);
 	LIST_INIT(&a->waiters);
-	TAILQ_INSERT_TAIL(&x->attempts, a, entry);
 	x->stats.started++;
 	return a;
-}
-
-static struct attempt *
-newest(struct fake_executor *x, const struct digest *key)
-{
-	struct attempt *a, *found = NULL;
-
-	TAILQ_FOREACH(a, &x->attempts, entry)
-		if (digest_equal(&a->key, key))
-			found = a;
-	return found;
 }
 
 /* The rule of executor_ops.put. */
@@ -450,7 +452,8 @@ put_run(struct err *err, void *data)
 static void
 note_put(struct fake_executor *x, const struct exec_config *c, bool attached)
 {
-	x->puts = xreallocarray(x->puts, x->nputs + 1, sizeof *x->puts);
+	if ((x->nputs & (x->nputs - 1)) == 0)	/* grows at each power of two */
+		x->puts = xreallocarray(x->puts, x->nputs ? x->nputs * 2 : 1, sizeof *x->puts);
 	x->puts[x->nputs++] = (struct fake_put){
 		c->key, c->ident ? xstrdup(c->ident) : NULL, c->claim, attached, c->type == EXEC_INTERN,
 		loop_now(x->executor.loop),
@@ -516,15 +519,18 @@ static void
 fake_executor_free(struct executor *e)
 {
 	struct fake_executor *x = fake_of(e);
-	struct attempt *a;
-	struct planned *p;
+	struct attempt *a, *next, *before;
+	struct planned *p, *tmp;
 
-	while ((a = TAILQ_FIRST(&x->attempts))) {
-		TAILQ_REMOVE(&x->attempts, a, entry);
-		attempt_free(a);
+	HASH_ITER(hh, x->newest, a, next) {
+		HASH_DEL(x->newest, a);
+		for (; a; a = before) {
+			before = a->before;
+			attempt_free(a);
+		}
 	}
-	while ((p = LIST_FIRST(&x->results))) {
-		LIST_REMOVE(p, entry);
+	HASH_ITER(hh, x->results, p, tmp) {
+		HASH_DEL(x->results, p);
 		exec_result_release(&p->result);
 		free(p);
 	}
@@ -547,8 +553,6 @@ fake_executor_new(struct fake *f, struct repo *repo)
 	x->executor.loop = f->loop;
 	x->f = f;
 	x->repo = repo;
-	TAILQ_INIT(&x->attempts);
-	LIST_INIT(&x->results);
 	return &x->executor;
 }
 
@@ -561,11 +565,18 @@ fake_executor_duration(struct executor *e, int64_t ns)
 void
 fake_executor_result(struct executor *e, const struct digest *key, const struct exec_result *result)
 {
-	struct planned *p = xcalloc(1, sizeof *p);
+	struct fake_executor *x = fake_of(e);
+	struct planned *p;
 
-	p->key = *key;
+	HASH_FIND(hh, x->results, key, sizeof *key, p);
+	if (p) {
+		exec_result_release(&p->result);
+	} else {
+		p = xcalloc(1, sizeof *p);
+		p->key = *key;
+		HASH_ADD(hh, x->results, key, sizeof p->key, p);
+	}
 	exec_result_copy(&p->result, result);
-	LIST_INSERT_HEAD(&fake_of(e)->results, p, entry);
 }
 
 void
