@@ -304,7 +304,7 @@ test_evaluation_fails(void **state unused_arg)
 	    "Done: the evaluation failed; " A1 "; try at 0.0; over at 10.0; "
 	    "error evaluation error: t.Main t.rf:2:20: exec failed: exit status 1\n");
 	assert_true(err_is(runner_state(w.runner)->Err, ERR_EVAL));
-	assert_string_equal(runner_failures(w.runner, &n)[0]->ident, "t.Main");
+	assert_string_equal(runner_failures(w.runner, &n)[0]->place->ident, "t.Main");
 	assert_int_equal(n, 1);
 	assert_int_equal(world_lease(&w, "p/0000000000000001"), SECONDS(3600));	/* retained */
 	world_end(&w);
