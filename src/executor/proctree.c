@@ -2,6 +2,7 @@
 #include "executor/proctree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -139,23 +140,26 @@ proc_own(const struct proc *p, uint64_t page)
 {
 	char path[48], text[4096];
 	ssize_t n;
+	bool gone;
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)p->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+	gone = n < 0 && (errno == ENOENT || errno == ESRCH);
 	if (fd >= 0)
 		close(fd);
 	if (n <= 0)
-		return p->rss_pages * page;
+		return gone ? 0 : p->rss_pages * page;
 	text[n] = '\0';
 	if (strstr(text, "Pss_Anon:") == NULL)		/* an older kernel */
 		return rollup_field(text, "Pss:") + rollup_field(text, "SwapPss:");
 	return rollup_field(text, "Pss_Anon:") + rollup_field(text, "Pss_Shmem:") + rollup_field(text, "SwapPss:");
 }
 
-bool
-proctree_exceeds(pid_t root, uint64_t limit)
+/* Mostly what is resident is enough to know; the closer look takes the kernel some milliseconds for a big process. */
+static bool
+look_exceeds(pid_t root, uint64_t limit)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), sum = 0;
 	struct procs s = { NULL, 0, 0 };
@@ -164,7 +168,6 @@ proctree_exceeds(pid_t root, uint64_t limit)
 	procs_mark(&s, root, NULL, NULL);
 	for (size_t i = 0; i < s.n; i++)
 		sum += s.p[i].in ? s.p[i].rss_pages * page : 0;
-	/* Mostly that is enough to know; a closer look takes the kernel some milliseconds for a big process. */
 	if (sum > limit) {
 		sum = 0;
 		for (size_t i = 0; i < s.n && sum <= limit; i++)
@@ -172,4 +175,15 @@ proctree_exceeds(pid_t root, uint64_t limit)
 	}
 	free(s.p);
 	return sum > limit;
+}
+
+/* One look goes from process to process: what forks or ends meanwhile may be counted twice. That does not repeat. */
+bool
+proctree_exceeds(pid_t root, uint64_t limit)
+{
+	for (int look = 0; look < 3; look++) {
+		if (!look_exceeds(root, limit))
+			return false;
+	}
+	return true;
 }
