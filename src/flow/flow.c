@@ -24,6 +24,8 @@ struct graph {
 	char	      *universe;
 	struct flow  **slots;	/* open addressing, power of two, at most three quarters full */
 	size_t	       nslots;
+	struct flow  **old;	/* the table of before, while it is moved; or NULL */
+	size_t	       nold, moved;
 	size_t	       nnodes, nedges;
 	struct recent  recent[64];	/* by position: most nodes repeat what the one before from the same place has */
 };
@@ -45,33 +47,6 @@ graph_new(const struct graph_config *config)
 	g->nslots = 64;
 	g->slots = xcalloc(g->nslots, sizeof(struct flow *));
 	return g;
-}
-
-static void
-node_release(struct flow *f)
-{
-	value_unref(f->value);
-	err_free(f->err);
-	if (f->op == FLOW_K)
-		cont_unref(f->u.k.cont);
-	else if (f->op == FLOW_VAL)
-		value_unref(f->u.val.value);
-	else if (f->op == FLOW_REQUIREMENTS)
-		requirements_release(f->u.req.req);
-}
-
-void
-graph_free(struct graph *g)
-{
-	if (g == NULL)
-		return;
-	for (size_t i = 0; i < g->nslots; i++)
-		if (g->slots[i] != NULL)
-			node_release(g->slots[i]);
-	free(g->slots);
-	free(g->universe);
-	arena_free(g->arena);
-	free(g);
 }
 
 struct arena *
@@ -98,17 +73,6 @@ graph_nedges(const struct graph *g)
 	return g->nedges;
 }
 
-bool
-graph_walk(const struct graph *g, struct graph_walk *w, size_t n, graph_node_cb *cb, void *arg)
-{
-	if (w->size != g->nslots)
-		*w = (struct graph_walk){ .size = g->nslots };
-	for (; n > 0 && w->at < g->nslots; n--, w->at++)
-		if (g->slots[w->at] != NULL)
-			cb(g->slots[w->at], arg);
-	return w->at < g->nslots;
-}
-
 /* The slot that holds the digest, or the empty one where it belongs. */
 static struct flow **
 slot_of(struct flow **slots, size_t nslots, const struct digest *d)
@@ -123,18 +87,28 @@ slot_of(struct flow **slots, size_t nslots, const struct digest *d)
 	return &slots[i];
 }
 
+/* A table of a million is not moved at once: the loop waits for nobody that long. The old one stays as it is. */
+static void
+move_some(struct graph *g, size_t n)
+{
+	for (; n > 0 && g->moved < g->nold; n--, g->moved++)
+		if (g->old[g->moved] != NULL)
+			*slot_of(g->slots, g->nslots, &g->old[g->moved]->digest) = g->old[g->moved];
+	if (g->old == NULL || g->moved < g->nold)
+		return;
+	free(g->old);
+	g->old = NULL;
+	g->nold = g->moved = 0;
+}
+
 static void
 graph_grow(struct graph *g)
 {
-	size_t n = 2 * g->nslots;
-	struct flow **slots = xcalloc(n, sizeof *slots);
-
-	for (size_t i = 0; i < g->nslots; i++)
-		if (g->slots[i] != NULL)
-			*slot_of(slots, n, &g->slots[i]->digest) = g->slots[i];
-	free(g->slots);
-	g->slots = slots;
-	g->nslots = n;
+	move_some(g, SIZE_MAX);
+	g->old = g->slots;
+	g->nold = g->nslots;
+	g->nslots *= 2;
+	g->slots = xcalloc(g->nslots, sizeof *g->slots);
 }
 
 static const struct flow_place nowhere;
@@ -147,10 +121,12 @@ node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
 
 	if (4 * (g->nnodes + 1) > 3 * g->nslots)
 		graph_grow(g);
+	move_some(g, 8);
 	slot = slot_of(g->slots, g->nslots, d);
-	*fresh = *slot == NULL;
-	if (*slot != NULL)
-		return *slot;
+	f = *slot == NULL && g->old != NULL ? *slot_of(g->old, g->nold, d) : *slot;
+	*fresh = f == NULL;
+	if (f != NULL)
+		return f;
 	f = arena_alloc(g->arena, sizeof *f);
 	f->op = op;
 	f->digest = *d;
@@ -158,6 +134,46 @@ node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
 	*slot = f;
 	g->nnodes++;
 	return f;
+}
+
+bool
+graph_walk(struct graph *g, struct graph_walk *w, size_t n, graph_node_cb *cb, void *arg)
+{
+	move_some(g, SIZE_MAX);
+	if (w->size != g->nslots)
+		*w = (struct graph_walk){ .size = g->nslots };
+	for (; n > 0 && w->at < g->nslots; n--, w->at++)
+		if (g->slots[w->at] != NULL)
+			cb(g->slots[w->at], arg);
+	return w->at < g->nslots;
+}
+
+static void
+node_release(struct flow *f)
+{
+	value_unref(f->value);
+	err_free(f->err);
+	if (f->op == FLOW_K)
+		cont_unref(f->u.k.cont);
+	else if (f->op == FLOW_VAL)
+		value_unref(f->u.val.value);
+	else if (f->op == FLOW_REQUIREMENTS)
+		requirements_release(f->u.req.req);
+}
+
+void
+graph_free(struct graph *g)
+{
+	if (g == NULL)
+		return;
+	move_some(g, SIZE_MAX);
+	for (size_t i = 0; i < g->nslots; i++)
+		if (g->slots[i] != NULL)
+			node_release(g->slots[i]);
+	free(g->slots);
+	free(g->universe);
+	arena_free(g->arena);
+	free(g);
 }
 
 static bool

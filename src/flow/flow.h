@@ -164,7 +164,7 @@ struct graph_walk {
 	size_t at, size;	/* zeroed: from the beginning */
 };
 typedef void graph_node_cb(struct flow *, void *arg);
-bool graph_walk(const struct graph *, struct graph_walk *, size_t n, graph_node_cb *, void *arg);
+bool graph_walk(struct graph *, struct graph_walk *, size_t n, graph_node_cb *, void *arg);
 
 /*
  * Making nodes: each gives a node of the graph, an existing one when the digest is known. Strings and

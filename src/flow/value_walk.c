@@ -304,13 +304,21 @@ payload_digest(const struct value *v, bool skeleton, struct w1 *w)
 	}
 }
 
-/* The digest of a composite is kept: environments and lists are hashed again and again. */
+/*
+ * The digest of a composite is kept: environments and lists are hashed again and again. That of a place that is
+ * delayed is always the same, and there may be a million of them.
+ */
 static void
 value_hash(const struct value *v, bool skeleton, struct digest *out)
 {
-	bool keep = value_is_comp(v) && !(skeleton && v->open);
+	static struct { struct digest digest; bool known; } delayed;
+	bool keep = value_is_comp(v) && !(skeleton && v->open), place = skeleton && v->kind == VAL_FLOW;
 	struct w1 w;
 
+	if (place && delayed.known) {
+		*out = delayed.digest;
+		return;
+	}
 	if (keep && v->hashed) {
 		*out = VAL(val_comp, v)->u.digest;
 		return;
@@ -319,6 +327,10 @@ value_hash(const struct value *v, bool skeleton, struct digest *out)
 	w1_add_str(&w, W1_TEXT, 0, kind_names[v->kind]);
 	payload_digest(v, skeleton, &w);
 	w1_final(&w, out);
+	if (place) {
+		delayed.digest = *out;
+		delayed.known = true;
+	}
 	if (keep) {
 		((struct val_comp *)v)->u.digest = *out;
 		((struct value *)v)->hashed = true;
