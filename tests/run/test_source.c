@@ -164,6 +164,34 @@ test_without_end(unused_arg void **state)
 	program_free(program);
 }
 
+/* Given up in the middle: the stack is released with all that stands on it. */
+static void
+test_given_up(unused_arg void **state)
+{
+	static const char text[] = "func down(n int) int = if n == 0 { 0 } else { 1 + down(n - 1) }\n"
+				   "val Main = [down(i) | i <- range(0, 1000)]\n";
+	struct sources *sources = sources_new();
+	const struct source_text *source;
+	struct param_set none = { .n = 0 };
+	struct graph *g = graph_new(NULL);
+	struct buf diag = BUF_INIT;
+	struct program_run *making;
+	struct value *root = NULL;
+	struct err *err = NULL;
+
+	assert_ok(sources_add(sources, "/t.rf", text, sizeof text - 1, &source));
+	assert_ok(program_open("/t.rf", sources, &diag, &program));
+	making = program_run_new(program, g, "/", &none);
+	for (unsigned i = 0; i < 100; i++)
+		assert_false(program_run_step(making, &root, &err));
+	program_run_free(making);
+	assert_null(root);
+	assert_ok(err);
+	buf_release(&diag);
+	graph_free(g);
+	program_free(program);
+}
+
 int
 main(void)
 {
@@ -179,6 +207,7 @@ main(void)
 		cmocka_unit_test(test_list_from_a_result),
 		cmocka_unit_test(test_lists_from_results),
 		cmocka_unit_test(test_without_end),
+		cmocka_unit_test(test_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
