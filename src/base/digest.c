@@ -210,32 +210,45 @@ w1_init(struct w1 *w, const char *domain)
 	sha256_add(&w->sha, domain, n);
 }
 
-static void
-w1_head(struct w1 *w, enum w1_kind kind, uint32_t pos, uint64_t len)
-{
-	uint8_t head[13];
+#define W1_HEAD 13
 
+static void
+w1_head(struct w1 *w, uint8_t head[W1_HEAD], enum w1_kind kind, uint32_t pos, uint64_t len)
+{
 	head[0] = (uint8_t)kind;
 	put_le(head + 1, pos, 4);
 	put_le(head + 5, len, 8);
-	sha256_add(&w->sha, head, sizeof head);
 	w->nparts++;
 }
 
+/* Most parts are short: head and bytes go in at once, for each call of the library has its price. */
 void
 w1_add(struct w1 *w, enum w1_kind kind, uint32_t pos, const void *p, size_t n)
 {
-	w1_head(w, kind, pos, n);
+	uint8_t part[W1_HEAD + DIGEST_LEN];
+
+	w1_head(w, part, kind, pos, n);
+	if (n <= DIGEST_LEN) {
+		if (n > 0)
+			memcpy(part + W1_HEAD, p, n);
+		sha256_add(&w->sha, part, W1_HEAD + n);
+		return;
+	}
+	sha256_add(&w->sha, part, W1_HEAD);
 	sha256_add(&w->sha, p, n);
 }
 
 void
 w1_add_str(struct w1 *w, enum w1_kind kind, uint32_t pos, const char *s)
 {
-	if (s)
+	uint8_t head[W1_HEAD];
+
+	if (s) {
 		w1_add(w, kind, pos, s, strlen(s));
-	else
-		w1_head(w, kind, pos, UINT64_MAX);
+		return;
+	}
+	w1_head(w, head, kind, pos, UINT64_MAX);
+	sha256_add(&w->sha, head, sizeof head);
 }
 
 void

@@ -685,7 +685,8 @@ restart_node(struct flow *f, unused_arg void *arg)
 		return;
 	f->state = FLOW_INIT;
 	f->npending = 0;
-	f->forked = NULL;
+	if (f->op == FLOW_K)
+		f->forked = NULL;
 	err_free(f->err);
 	f->err = NULL;
 	if (!made) {

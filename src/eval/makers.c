@@ -129,7 +129,7 @@ makers_near(struct makers *ms, struct flow *const *from, size_t n)
 			continue;
 		for (uint32_t k = 0; k < f->ndeps + f->ncaptured; k++)
 			near_push(ms, f->deps[k]);
-		if (f->forked)
+		if (f->op == FLOW_K && f->forked)
 			near_push(ms, f->forked);
 	}
 }
@@ -164,7 +164,7 @@ needs(struct makers *ms, struct flow *f, const struct flow *x)
 		found = g == x;
 		for (uint32_t k = 0; k < g->ndeps; k++)
 			seen_push(ms, g->deps[k]);
-		if (g->forked)
+		if (g->op == FLOW_K && g->forked)
 			seen_push(ms, g->forked);
 	}
 	for (size_t i = 0; i < ms->seen.n; i++)

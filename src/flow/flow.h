@@ -139,8 +139,11 @@ struct flow {
 	const struct flow_place *place;	/* never NULL */
 
 	/* The evaluator's. */
-	struct digest	 lkey, pkey;
-	struct flow	*forked;	/* FLOW_FORKED */
+	struct digest	 lkey;
+	union {				/* by op: look at neither of another's */
+		struct digest pkey;	/* exec, when has_pkey */
+		struct flow  *forked;	/* k, from FLOW_FORKED on; or NULL */
+	};
 	struct flow_edge *on_done, *on_key;	/* in the arena */
 	struct value	*value;		/* owned; released with the graph */
 	struct err	*err;		/* owned; released with the graph */
