@@ -89,18 +89,54 @@ mpk_str(struct mpk_w *w, const char *s)
 		mpk_nil(w);
 }
 
+/* A head and what it is the head of, in one go: most of what is written is texts and digests. */
+static void
+add_headed(struct mpk_w *w, const uint8_t *head, size_t nhead, const void *p, size_t n)
+{
+	struct buf *b = w->out;
+
+	buf_reserve(b, nhead + n);
+	memcpy(b->p + b->len, head, nhead);
+	if (n)
+		memcpy(b->p + b->len + nhead, p, n);
+	b->len += nhead + n;
+	b->p[b->len] = '\0';
+}
+
 void
 mpk_strn(struct mpk_w *w, const char *s, size_t n)
 {
-	msgpack_pack_str(&w->pk, n);
-	msgpack_pack_str_body(&w->pk, s, n);
+	uint8_t head[2] = { 0xd9, (uint8_t)n };
+
+	if (n < 32) {
+		head[1] = (uint8_t)(0xa0 | n);
+		add_headed(w, head + 1, 1, s, n);
+	} else if (n < 256) {
+		add_headed(w, head, 2, s, n);
+	} else {
+		msgpack_pack_str(&w->pk, n);
+		msgpack_pack_str_body(&w->pk, s, n);
+	}
 }
 
 void
 mpk_bin(struct mpk_w *w, const void *p, size_t n)
 {
-	msgpack_pack_bin(&w->pk, n);
-	msgpack_pack_bin_body(&w->pk, p, n);
+	uint8_t head[2] = { 0xc4, (uint8_t)n };
+
+	if (n < 256) {
+		add_headed(w, head, 2, p, n);
+	} else {
+		msgpack_pack_bin(&w->pk, n);
+		msgpack_pack_bin_body(&w->pk, p, n);
+	}
+}
+
+/* What is a whole object already. */
+void
+mpk_raw(struct mpk_w *w, const void *p, size_t n)
+{
+	buf_add(w->out, p, n);
 }
 
 void
@@ -127,6 +163,40 @@ mpk_time(struct mpk_w *w, int64_t ns)
 	msgpack_pack_timestamp(&w->pk, &ts);
 }
 
+/*
+ * Documents come one after the other and in great numbers: a zone in which every short one fits, whatever is in it, is kept
+ * for the next. A byte makes an object at most.
+ */
+#define SHORT_DOC 2048
+#define SHORT_ZONE (SHORT_DOC * (sizeof(msgpack_object) + 2) + 64)
+
+static msgpack_zone *spare_zone;
+
+static msgpack_zone *
+zone_get(size_t n)
+{
+	msgpack_zone *z = n <= SHORT_DOC ? spare_zone : NULL;
+
+	if (z)
+		spare_zone = NULL;
+	else
+		z = msgpack_zone_new(n <= SHORT_DOC ? SHORT_ZONE : MSGPACK_ZONE_CHUNK_SIZE);
+	if (!z)
+		abort();	/* as everywhere where memory is out */
+	return z;
+}
+
+static void
+zone_give(msgpack_zone *z)
+{
+	if (spare_zone || z->chunk_size != SHORT_ZONE) {
+		msgpack_zone_free(z);
+		return;
+	}
+	msgpack_zone_clear(z);
+	spare_zone = z;
+}
+
 struct err *
 mpk_parse(struct mpk_doc *d, const void *p, size_t n)
 {
@@ -136,33 +206,28 @@ mpk_parse(struct mpk_doc *d, const void *p, size_t n)
 	memset(d, 0, sizeof *d);
 	if (!mpk_whole(p, n))
 		return err_msg(ERR_INVALID, "not one whole msgpack object (%zu bytes)", n);
-	copy = xmemdup(p, n);
-	msgpack_unpacked_init(&d->u);
-	if (msgpack_unpack_next(&d->u, copy, n, &off) != MSGPACK_UNPACK_SUCCESS || off != n) {
-		msgpack_unpacked_destroy(&d->u);
-		free(copy);
-		return err_msg(ERR_INVALID, "not readable as msgpack (%zu bytes)", n);
-	}
-	if (!d->u.zone)	/* a lone number needs none */
-		d->u.zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);
-	if (!d->u.zone || !msgpack_zone_push_finalizer(d->u.zone, free, copy)) {
-		msgpack_unpacked_destroy(&d->u);
-		free(copy);
-		return err_msg(ERR_INVALID, "out of memory for a msgpack object of %zu bytes", n);
-	}
-	return NULL;
+	d->zone = zone_get(n);
+	copy = msgpack_zone_malloc(d->zone, n);
+	if (copy)
+		memcpy(copy, p, n);
+	if (copy && msgpack_unpack(copy, n, &off, d->zone, &d->root) == MSGPACK_UNPACK_SUCCESS && off == n)
+		return NULL;
+	mpk_doc_release(d);
+	return err_msg(ERR_INVALID, "not readable as msgpack (%zu bytes)", n);
 }
 
 void
 mpk_doc_release(struct mpk_doc *d)
 {
-	msgpack_unpacked_destroy(&d->u);
+	if (d->zone)
+		zone_give(d->zone);
+	d->zone = NULL;
 }
 
 const msgpack_object *
 mpk_root(const struct mpk_doc *d)
 {
-	return &d->u.data;
+	return &d->root;
 }
 
 const msgpack_object *

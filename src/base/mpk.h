@@ -30,12 +30,14 @@ void mpk_double(struct mpk_w *, double);
 void mpk_str(struct mpk_w *, const char *);		/* NULL writes nil */
 void mpk_strn(struct mpk_w *, const char *, size_t);
 void mpk_bin(struct mpk_w *, const void *, size_t);
+void mpk_raw(struct mpk_w *, const void *, size_t);	/* one object, written before */
 void mpk_digest(struct mpk_w *, const struct digest *);	/* bin 32; NULL or zero writes nil */
 void mpk_time(struct mpk_w *, int64_t ns);		/* wall clock, ns since 1970; timestamp ext -1 */
 
 /* A parsed document; strings and bins borrow from it, it has its own copy of the bytes. At most 30 containers deep. */
 struct mpk_doc {
-	msgpack_unpacked u;
+	msgpack_zone  *zone;	/* owned; holds all of it */
+	msgpack_object root;
 };
 must_check struct err *mpk_parse(struct mpk_doc *, const void *, size_t);	/* one object, else ERR_INVALID */
 void mpk_doc_release(struct mpk_doc *);

@@ -137,7 +137,7 @@ window_pump(struct eval *e, struct window *w)
 {
 	struct flow *f;
 
-	while (w->out < WINDOW_MAX && (f = window_pop(w)) != NULL)
+	while (w->out + w->answered < WINDOW_MAX && (f = window_pop(w)) != NULL)
 		w->start(e, w, f);
 }
 
@@ -147,6 +147,7 @@ pump(struct eval *e)
 {
 	struct window *w;
 
+	e->lookups.answered = 0;
 	window_pump(e, &e->lookups);
 	window_pump(e, &e->light);
 	while ((w = TAILQ_FIRST(&e->due)) != NULL) {
@@ -245,7 +246,7 @@ eval_run(struct eval *e)
 	while ((f = core_next(&e->core, &budget)) != NULL)
 		eval_act(e, f);
 	pump(e);
-	if (!core_idle(&e->core) || e->trouble || (e->config.fail_fast && e->core.failures.n > 0)) {
+	if (!core_idle(&e->core) || e->lookups.answered > 0 || e->trouble || (e->config.fail_fast && e->core.failures.n > 0)) {
 		op_wake(&e->op);
 	} else if (heal_pending(e)) {
 		heal_step(e);

@@ -31,6 +31,8 @@ struct eval_event {
 	const struct flow	    *node;
 	const struct exec_config    *config;	/* INTERN, STARTED, ENDED, LOST */
 	const struct exec_result    *result;	/* INTERN, ENDED, HIT; LOST: an attempt, or NULL */
+	const void		    *raw;	/* HIT: the document that the result was read from, or NULL */
+	size_t			     nraw;
 	const struct digest	    *object;	/* LOST: an object that the node made is gone, and so is its result; or NULL */
 	const struct key_components *components;	/* STARTED: the vector, by name */
 	const struct resources	    *again;	/* ENDED: failed, and to be tried again with these; or NULL */

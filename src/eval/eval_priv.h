@@ -22,6 +22,7 @@
 struct window {
 	char		 *shape;	/* its key; owned, or NULL */
 	unsigned	  out;		/* works under way */
+	unsigned	  answered;	/* in this turn, without a work */
 	struct flow_queue waiting[WINDOW_RANKS];	/* by rank, roughly; the highest is started first */
 	void (*start)(struct eval *, struct window *, struct flow *);
 	bool		  due;		/* in the list of those that may have something to start */

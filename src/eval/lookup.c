@@ -32,50 +32,59 @@ struct lookup {
 	void		  *arg;
 };
 
-static bool
-acceptable(const struct lookup *l)
-{
-	const struct exec_result *r = &l->result;
-
-	return r->state == ATTEMPT_OK && r->fileset && !(l->args.recompute_empty && fileset_any_empty(r->fileset));
-}
-
 static struct err *
-read_entry(struct lookup *l, const void *p, size_t len)
+read_entry(const void *p, size_t len, struct exec_result *r)
 {
 	struct mpk_doc doc;
 	struct err *err = mpk_parse(&doc, p, len);
 
 	if (err)
 		return err;
-	err = exec_result_from_mpk(mpk_root(&doc), &l->result);
+	err = exec_result_from_mpk(mpk_root(&doc), r);
 	mpk_doc_release(&doc);
 	return err;
+}
+
+static void
+say_unreadable(struct err *err)	/* takes */
+{
+	char *text = err_str(err);
+
+	log_debug("cache: %s", text);
+	free(text);
+	err_free(err);
+}
+
+/* Does the entry answer the question? Then *r is its result. */
+static bool
+take_entry(const struct lookup_args *args, const void *p, size_t len, struct exec_result *r)
+{
+	struct err *err = read_entry(p, len, r);
+
+	if (err) {
+		say_unreadable(err);
+		return false;
+	}
+	if (r->state == ATTEMPT_OK && r->fileset && !(args->recompute_empty && fileset_any_empty(r->fileset)))
+		return true;
+	exec_result_release(r);
+	return false;
 }
 
 static void
 lookup_get_cb(const void *p, size_t len, struct err *err, void *arg)
 {
 	struct lookup *l = arg;
-	char *text;
 
 	l->child = NULL;
 	if (!err)
-		err = read_entry(l, p, len);
-	if (err && !err_is(err, ERR_NOT_EXIST)) {
-		text = err_str(err);
-		log_debug("cache: %s", text);
-		free(text);
-	}
-	if (!err && acceptable(l)) {
-		l->found = true;
-	} else {
-		if (!err)
-			exec_result_release(&l->result);
-		memset(&l->result, 0, sizeof l->result);
+		l->found = take_entry(&l->args, p, len, &l->result);
+	else if (!err_is(err, ERR_NOT_EXIST))
+		say_unreadable(err);
+	else
+		err_free(err);
+	if (!l->found)
 		l->at++;
-	}
-	err_free(err);
 	l->state = l->found || l->at == l->args.nkeys ? LOOK_OVER : LOOK_ASK;
 	op_wake(&l->op);
 }
@@ -129,6 +138,20 @@ lookup_release(struct op *op)
 }
 
 static const struct op_type lookup_type = { "cache_lookup", lookup_advance, lookup_release };
+
+bool
+lookup_peek(struct assoc *assoc, const struct lookup_args *args, struct lookup_answer *a)
+{
+	a->found = false;
+	for (a->at = 0; a->at < args->nkeys; a->at++) {
+		if (!assoc_peek(assoc, ASSOC_FILESET, &args->keys[a->at], &a->raw, &a->nraw))
+			return false;
+		a->found = a->raw && take_entry(args, a->raw, a->nraw, &a->result);
+		if (a->found)
+			break;
+	}
+	return true;
+}
 
 struct op *
 lookup_start(struct assoc *assoc, const struct lookup_args *args, lookup_cb *cb, void *arg)

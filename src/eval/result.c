@@ -136,10 +136,15 @@ void
 result_step(struct eval *e)
 {
 	struct file file;
+	bool full;
 
-	while (e->light.out < WINDOW_MAX && !e->trouble && next_file(e, &file))
+	while (e->light.out + e->light.answered < WINDOW_MAX && !e->trouble && next_file(e, &file))
 		see_to(e, &file);
-	if (e->nworks > 0 || e->trouble)
+	full = e->light.answered > 0 && e->light.out + e->light.answered >= WINDOW_MAX;
+	e->light.answered = 0;
+	if (full)
+		op_wake(&e->op);
+	if (full || e->nworks > 0 || e->trouble)
 		return;
 	if (e->missing) {
 		heal_result(e, fileset_builder_finish(e->missing));

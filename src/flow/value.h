@@ -112,6 +112,8 @@ void value_each_file(const struct value *, fileset_file_cb *, void *arg);
 /* The long form of the reference (values.Sprint): `"text"`, `file(sha256=sha256:…, size=3)`, `{x: 1}`, `func(?)`. */
 void value_print(const struct value *, const struct type *, struct buf *);	/* type may be NULL */
 json_t *value_json(const struct value *);	/* gives typed JSON, contracts: {"$file":…}, {"$int":…}, … */
+/* The same as compact text, byte for byte what a dump of it gives: lists of very many files need no tree of them. */
+void value_json_text(const struct value *, struct buf *out);
 must_check struct err *value_from_json(const json_t *, struct value **);
 
 /* One float format for printing and exec text: at most 10 significant digits, as C's %.10Lg. */

@@ -185,6 +185,45 @@ value_json(const struct value *v)
 	return NULL;
 }
 
+static void
+file_json_text(const struct file *f, struct buf *out)
+{
+	char name[DIGEST_STR + 1], digits[24], *p = digits + sizeof digits;
+	uint64_t n = f->size;
+
+	do
+		*--p = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	digest_str(&f->id, name);
+	buf_addstr(out, "{\"$file\":\"");
+	buf_addstr(out, name);
+	buf_addstr(out, "\",\"size\":");
+	buf_add(out, p, (size_t)(digits + sizeof digits - p));
+	buf_addch(out, '}');
+}
+
+void
+value_json_text(const struct value *v, struct buf *out)
+{
+	json_t *j;
+
+	if (value_kind(v) == VAL_LIST) {
+		buf_addch(out, '[');
+		for (size_t i = 0; i < value_len(v); i++) {
+			if (i > 0)
+				buf_addch(out, ',');
+			value_json_text(value_at(v, i), out);
+		}
+		buf_addch(out, ']');
+	} else if (value_kind(v) == VAL_FILE && !digest_is_zero(&value_get_file(v)->id)) {
+		file_json_text(value_get_file(v), out);
+	} else {
+		j = value_json(v);
+		json_dump_buf(j, out);
+		json_decref(j);
+	}
+}
+
 static struct err *
 bad(const char *what)
 {

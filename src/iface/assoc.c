@@ -8,6 +8,12 @@
 
 /* Calls of assocs, through their tables. */
 
+bool
+assoc_peek(struct assoc *a, enum assoc_kind kind, const struct digest *key, const void **value, size_t *len)
+{
+	return a->ops->peek && a->ops->peek(a, kind, key, value, len);
+}
+
 struct op *
 assoc_get(struct assoc *a, enum assoc_kind kind, const struct digest *key, assoc_get_cb *cb, void *arg)
 {

@@ -20,6 +20,11 @@ typedef void assoc_get_cb(const void *value, size_t len, struct err *, void *arg
 typedef void assoc_done_cb(struct err *, void *arg);	/* called when the entry is committed */
 
 struct assoc_ops {
+	/*
+	 * Optional: what get would say, where no wait is needed to know it. False: it is, ask with get. The value is
+	 * borrowed until the loop's turn ends or the assoc is called again; NULL: absent.
+	 */
+	bool (*peek)(struct assoc *, enum assoc_kind, const struct digest *key, const void **value, size_t *len);
 	struct op *(*get)(struct assoc *, enum assoc_kind, const struct digest *key, assoc_get_cb *, void *arg);
 	/* Unconditional; copies the value; len 0 deletes. */
 	struct op *(*put)(struct assoc *, enum assoc_kind, const struct digest *key, const void *value, size_t len, assoc_done_cb *,
@@ -32,6 +37,7 @@ struct assoc {
 	const struct assoc_ops *ops;
 	struct loop	       *loop;	/* kept */
 };
+bool assoc_peek(struct assoc *, enum assoc_kind, const struct digest *key, const void **value, size_t *len);
 struct op *assoc_get(struct assoc *, enum assoc_kind, const struct digest *key, assoc_get_cb *, void *arg);
 struct op *assoc_put(struct assoc *, enum assoc_kind, const struct digest *key, const void *value, size_t len, assoc_done_cb *,
     void *arg);

@@ -20,6 +20,12 @@ trace(const struct repo *r, const char *call, const struct digest *d)
 	log_debug("repo %s: %s %s", r->name, call, s);
 }
 
+bool
+repo_peek(struct repo *r, const struct digest *d, struct file *out)
+{
+	return r->ops->peek && r->ops->peek(r, d, out);
+}
+
 struct op *
 repo_stat(struct repo *r, const struct digest *d, repo_stat_cb *cb, void *arg)
 {

@@ -19,6 +19,8 @@ typedef void repo_done_cb(struct err *, void *arg);
 struct repo_ops {
 	/* Is it there, and is there no reason to doubt its bytes? INTEGRITY if it was damaged. */
 	struct op *(*stat)(struct repo *, const struct digest *, repo_stat_cb *, void *arg);
+	/* Optional: what stat would give, where one look is enough to know it. False: ask with stat. */
+	bool (*peek)(struct repo *, const struct digest *, struct file *);
 	/* The source's last read fails with INTEGRITY when the bytes do not hash to the name. */
 	struct op *(*get)(struct repo *, const struct digest *, repo_get_cb *, void *arg);
 	/* Takes the source. want: the digest it must have (else INTEGRITY), or NULL. */
@@ -34,6 +36,7 @@ struct repo {
 	struct loop	      *loop;	/* kept */
 	const char	      *name;	/* for errors; kept */
 };
+bool repo_peek(struct repo *, const struct digest *, struct file *);
 struct op *repo_stat(struct repo *, const struct digest *, repo_stat_cb *, void *arg);
 struct op *repo_get(struct repo *, const struct digest *, repo_get_cb *, void *arg);
 struct op *repo_put(struct repo *, struct source *, const struct digest *want, repo_put_cb *, void *arg);

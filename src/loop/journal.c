@@ -31,6 +31,7 @@
 #define SEGMENT_SIZE (64u << 20)
 #define DEATHS_MAX   3		/* processes that died one after the other without progress */
 #define TX_COMPACT   (1u << 20)
+#define LAZY_MAX     (64u << 10)	/* bytes that are not sent although they could be */
 
 TAILQ_HEAD(journal_waiters, journal_wait);
 
@@ -59,6 +60,7 @@ struct journal {
 	size_t	   tx_sent;	/* bytes of tx that this process was sent */
 	struct buf rx;		/* answers not yet whole */
 	uint64_t   next_seq, durable;
+	struct lazy *lazy;	/* owned: sends what was put off, or NULL */
 	size_t	   segment_size, segment_bytes;
 	struct journal_waiters waiters;	/* by seq */
 };
@@ -194,6 +196,50 @@ journal_tx_durable(struct journal *j, uint64_t durable)
 		j->tx_head = 0;
 	}
 	return true;
+}
+
+/* what is put off */
+
+struct lazy {
+	struct op	op;
+	struct journal *journal;	/* kept */
+};
+
+static void
+lazy_release(struct op *op)
+{
+	struct lazy *z = op_owner(op, struct lazy, op);
+
+	z->journal->lazy = NULL;
+	free(z);
+}
+
+static void
+lazy_advance(struct op *op)
+{
+	struct journal *j = op_owner(op, struct lazy, op)->journal;
+
+	op_release(op);
+	journal_send(j);
+}
+
+static const struct op_type lazy_type = { "journal_lazy", lazy_advance, lazy_release };
+
+static void
+journal_put_off(struct journal *j)
+{
+	j->lazy = xcalloc(1, sizeof *j->lazy);
+	j->lazy->journal = j;
+	op_init(&j->lazy->op, j->loop, &lazy_type);
+	op_wake(&j->lazy->op);
+}
+
+static void
+journal_send_all(struct journal *j)
+{
+	if (j->lazy != NULL)
+		op_release(&j->lazy->op);
+	journal_send(j);
 }
 
 /* the process */
@@ -492,6 +538,7 @@ journal_close(struct journal *j)
 		journal_free(j);
 		return;
 	}
+	journal_send_all(j);
 	while (j->pid != 0 && j->durable + 1 < j->next_seq)
 		journal_pump(j);
 	if (j->durable + 1 < j->next_seq)
@@ -530,17 +577,12 @@ journal_pid(const struct journal *j)
 	return j->pid;
 }
 
-uint64_t
-journal_append(struct journal *j, const void *payload, size_t len)
+/* Behind all the others; nothing is sent yet. */
+static void
+journal_add(struct journal *j, const void *payload, size_t len)
 {
-	bool idle = j->tx_sent == j->tx.len;
 	size_t before;
 
-	assert(len >= 1 && len <= FRAME_MAX);
-	if (j->sink.append != NULL) {
-		j->sink.append(j->next_seq, payload, len, j->sink.arg);
-		return j->next_seq++;
-	}
 	if (j->segment_bytes > 0 && j->segment_bytes + FRAME_HEAD + len > j->segment_size) {
 		journal_add_header(j, &j->tx, j->next_seq);
 		j->segment_bytes = 0;
@@ -548,10 +590,38 @@ journal_append(struct journal *j, const void *payload, size_t len)
 	before = j->tx.len;
 	frame_add(&j->tx, payload, len);
 	j->segment_bytes += j->tx.len - before;
-	if (idle)
-		journal_send(j);
+}
+
+/* Idle: nothing waits for the socket, so that what is added is to be sent by us. */
+static uint64_t
+journal_append_as(struct journal *j, const void *payload, size_t len, bool lazy)
+{
+	bool idle = j->tx_sent == j->tx.len || j->lazy != NULL;
+
+	assert(len >= 1 && len <= FRAME_MAX);
+	if (j->sink.append != NULL) {
+		j->sink.append(j->next_seq, payload, len, j->sink.arg);
+		return j->next_seq++;
+	}
+	journal_add(j, payload, len);
+	if (idle && (!lazy || j->tx.len - j->tx_sent > LAZY_MAX))
+		journal_send_all(j);
+	else if (idle && j->lazy == NULL)
+		journal_put_off(j);
 	crash_point("journal-client-appended");
 	return j->next_seq++;
+}
+
+uint64_t
+journal_append(struct journal *j, const void *payload, size_t len)
+{
+	return journal_append_as(j, payload, len, false);
+}
+
+uint64_t
+journal_append_lazy(struct journal *j, const void *payload, size_t len)
+{
+	return journal_append_as(j, payload, len, true);
 }
 
 static void

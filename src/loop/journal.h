@@ -39,6 +39,11 @@ void journal_set_segment_size(struct journal *, size_t);
 uint64_t journal_next_seq(const struct journal *);	/* the seq that the next append gets */
 /* Copies; returns its seq. As much as the socket takes is sent at once: that much survives our own kill -9. */
 uint64_t journal_append(struct journal *, const void *payload, size_t);
+/*
+ * For what nothing is done on the strength of, in great numbers: sent along with the next that is not of this kind, when
+ * much has come together, or when the loop has turned once.
+ */
+uint64_t journal_append_lazy(struct journal *, const void *payload, size_t);
 uint64_t journal_durable_seq(const struct journal *);	/* all up to here are on disk */
 pid_t	 journal_pid(const struct journal *);		/* for tests that kill it */
 

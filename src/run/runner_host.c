@@ -32,6 +32,15 @@ append(struct runner *r, struct buf *payload)
 	return seq;
 }
 
+static uint64_t
+append_lazy(struct runner *r, struct buf *payload)
+{
+	uint64_t seq = journal_append_lazy(r->controller->journal, payload->p, payload->len);
+
+	buf_release(payload);
+	return seq;
+}
+
 uint64_t
 runner_append_snapshot(struct runner *r)
 {
@@ -54,7 +63,7 @@ append_exec(struct runner *r, const struct eval_event *ev)
 
 	record_exec(&b, &h, ev, components);
 	run_knowledge_learn(r->known, ev);
-	return append(r, &b);
+	return ev->kind == EV_HIT ? append_lazy(r, &b) : append(r, &b);
 }
 
 uint64_t

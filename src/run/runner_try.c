@@ -236,13 +236,11 @@ try_result(struct runner *r, struct value *value)
 {
 	struct run_state *s = &r->state;
 	struct buf text = BUF_INIT;
-	json_t *json = value_json(value);
 
 	value_print(value, program_main_type(r->program), &text);
 	s->Result = buf_take(&text, NULL);
-	json_dump_buf(json, &text);
+	value_json_text(value, &text);
 	s->ResultJSON = buf_take(&text, NULL);
-	json_decref(json);
 	type_str(program_main_type(r->program), &text);
 	s->ResultType = buf_take(&text, NULL);
 	value_unref(value);

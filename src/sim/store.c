@@ -422,7 +422,7 @@ front_free(struct assoc *a)
 		free(f);
 }
 
-static const struct assoc_ops front_ops = { front_get, front_put, front_free };
+static const struct assoc_ops front_ops = { .get = front_get, .put = front_put, .free = front_free };
 
 struct assoc *
 sim_assoc_new(struct ctl *ctl)

@@ -46,6 +46,7 @@ struct assoc_lmdb {
 	int64_t		    down_told;		/* when the owner was told last */
 	assoc_lmdb_down_cb *down;
 	void		   *down_arg;
+	struct op	   *turn;		/* owned: ends what a peek holds, or NULL */
 	struct err	   *refusal;		/* the first one since the last flush; owned */
 	TAILQ_HEAD(, flush) flushes;
 };
@@ -84,6 +85,13 @@ wake_flushes(struct assoc_lmdb *a)
 
 	TAILQ_FOREACH(f, &a->flushes, entry)
 		op_wake(&f->op);
+}
+
+static void
+let_go(struct assoc_lmdb *a)
+{
+	db_read_let_go(a->reader);
+	op_cancel(&a->turn);
 }
 
 static void
@@ -136,6 +144,7 @@ pump(struct assoc_lmdb *a)
 		a->due = false;
 		a->sent_at = loop_now(a->assoc.loop);
 	}
+	let_go(a);	/* what is decided now must be seen by whoever is told so */
 	if (!eno || eno == EAGAIN)
 		eno = db_pending_recv(&a->pending, a->fd, decided_cb, a);
 	wake_flushes(a);
@@ -380,6 +389,38 @@ assoc_lmdb_flush_start(struct assoc *assoc, assoc_done_cb *cb, void *arg)
 
 /* ---- get ---- */
 
+static void
+turn_over(void *arg)
+{
+	struct assoc_lmdb *a = arg;
+
+	a->turn = NULL;
+	let_go(a);
+}
+
+static void
+turn_dropped(unused_arg void *arg)
+{
+}
+
+/* Many are asked for in one turn: they share a transaction, which is the greater part of what each costs. */
+static bool
+assoc_lmdb_peek(struct assoc *assoc, enum assoc_kind kind, const struct digest *key, const void **value, size_t *len)
+{
+	struct assoc_lmdb *a = lmdb_of(assoc);
+	uint8_t k[ASSOC_KEY];
+	struct err *err;
+
+	assoc_key(kind, key, k);
+	err = db_read_hold(a->reader, DB_ASSOC, k, sizeof k, value, len);
+	if (!a->turn)
+		a->turn = later_start(assoc->loop, "assoc-lmdb-turn", turn_over, turn_dropped, a);
+	if (!err)
+		return true;
+	err_free(err);	/* get says it */
+	return false;
+}
+
 struct get_call {
 	struct assoc_lmdb *a;	/* kept */
 	uint8_t		   key[ASSOC_KEY];
@@ -432,6 +473,7 @@ assoc_lmdb_free(struct assoc *assoc)
 	TAILQ_FOREACH(e, &a->pending.q, entry)
 		assert(!e->owner);	/* whoever put it has cancelled, or waits for nothing */
 	timer_clear(&a->linger);
+	let_go(a);
 	timer_clear(&a->reconnect);
 	io_clear(&a->io);
 	if (a->fd != -1)
@@ -445,6 +487,7 @@ assoc_lmdb_free(struct assoc *assoc)
 }
 
 static const struct assoc_ops assoc_lmdb_ops = {
+	.peek = assoc_lmdb_peek,
 	.get = assoc_lmdb_get,
 	.put = assoc_lmdb_put,
 	.hurry = assoc_lmdb_hurry,

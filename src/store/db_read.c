@@ -31,6 +31,7 @@ struct db_read {
 	MDB_dbi	  dbi[DB_NSUBS];
 	dev_t	  dev;		/* of data.mdb, as opened */
 	ino_t	  ino;
+	MDB_txn	 *txn;		/* owned, or NULL: of a read that goes on, or held */
 };
 static LIST_HEAD(, db_read) all = LIST_HEAD_INITIALIZER(all);
 
@@ -54,8 +55,17 @@ db_read_open(const char *dir)
 }
 
 static void
+drop_txn(struct db_read *r)
+{
+	if (r->txn)
+		mdb_txn_abort(r->txn);
+	r->txn = NULL;
+}
+
+static void
 close_env(struct db_read *r)
 {
+	drop_txn(r);
 	if (r->env)
 		mdb_env_close(r->env);
 	r->env = NULL;
@@ -165,70 +175,105 @@ db_read_refresh(struct db_read *r)
 		close_env(r);
 }
 
-/* Begins a transaction; *txn NULL: there is no database yet. */
-static struct err *
-begin(struct db_read *r, MDB_txn **txn)
+static int
+begin(struct db_read *r)
 {
-	struct err *err = open_env(r);
+	return mdb_txn_begin(r->env, NULL, MDB_RDONLY, &r->txn);
+}
+
+/* The transaction of the next read. False: there is no database yet, or *err. */
+static bool
+open_txn(struct db_read *r, struct err **err)
+{
 	int rc;
 
-	*txn = NULL;
-	if (err || !r->env)
-		return err;
-	rc = mdb_txn_begin(r->env, NULL, MDB_RDONLY, txn);
+	if (r->txn)
+		return true;
+	*err = open_env(r);
+	if (*err || !r->env)
+		return false;
+	rc = begin(r);
 	if (rc == MDB_MAP_RESIZED) {	/* the writer has grown it */
 		mdb_env_set_mapsize(r->env, 0);
-		rc = mdb_txn_begin(r->env, NULL, MDB_RDONLY, txn);
+		rc = begin(r);
 	}
 	if (rc == MDB_READERS_FULL) {
 		mdb_reader_check(r->env, NULL);
-		rc = mdb_txn_begin(r->env, NULL, MDB_RDONLY, txn);
+		rc = begin(r);
 	}
-	return rc ? db_err(rc, "read", r->dir) : NULL;
+	if (rc)
+		*err = db_err(rc, "read", r->dir);
+	return rc == 0;
+}
+
+static struct err *
+read_value(struct db_read *r, enum db_sub sub, const void *key, size_t klen, MDB_val *v)
+{
+	MDB_val k = { klen, (void *)key };
+	int rc = mdb_get(r->txn, r->dbi[sub], &k, v);
+
+	if (rc)
+		*v = (MDB_val){ 0, NULL };
+	return rc && rc != MDB_NOTFOUND ? db_err(rc, "read", r->dir) : NULL;
 }
 
 struct err *
 db_read_get(struct db_read *r, enum db_sub sub, const void *key, size_t klen, struct buf *out, bool *found)
 {
-	MDB_val k = { klen, (void *)key }, v;
-	struct err *err;
-	MDB_txn *txn;
-	int rc;
+	bool held = r->txn != NULL;
+	struct err *err = NULL;
+	MDB_val v;
 
-	err = begin(r, &txn);
-	if (err)
-		return err;
 	*found = false;
-	if (!txn)
-		return NULL;
-	rc = mdb_get(txn, r->dbi[sub], &k, &v);
-	if (rc == 0) {
+	if (!open_txn(r, &err))
+		return err;
+	err = read_value(r, sub, key, klen, &v);
+	*found = v.mv_data != NULL;
+	if (*found)
 		buf_add(out, v.mv_data, v.mv_size);
-		*found = true;
-	}
-	mdb_txn_abort(txn);
-	return rc && rc != MDB_NOTFOUND ? db_err(rc, "read", r->dir) : NULL;
+	if (!held)
+		drop_txn(r);
+	return err;
+}
+
+struct err *
+db_read_hold(struct db_read *r, enum db_sub sub, const void *key, size_t klen, const void **value, size_t *len)
+{
+	struct err *err = NULL;
+	MDB_val v = { 0, NULL };
+
+	if (open_txn(r, &err))
+		err = read_value(r, sub, key, klen, &v);
+	*value = v.mv_data;
+	*len = v.mv_size;
+	return err;
+}
+
+void
+db_read_let_go(struct db_read *r)
+{
+	drop_txn(r);
 }
 
 struct err *
 db_read_each(struct db_read *r, enum db_sub sub, const void *from, size_t n, db_read_cb *cb, void *arg)
 {
 	MDB_val k = { n, (void *)from }, v;
-	struct err *err;
+	bool held = r->txn != NULL;
+	struct err *err = NULL;
 	MDB_cursor *cur;
-	MDB_txn *txn;
 	int rc;
 
-	err = begin(r, &txn);
-	if (err || !txn)
+	if (!open_txn(r, &err))
 		return err;
-	rc = mdb_cursor_open(txn, r->dbi[sub], &cur);
+	rc = mdb_cursor_open(r->txn, r->dbi[sub], &cur);
 	if (rc == 0) {
 		rc = mdb_cursor_get(cur, &k, &v, n ? MDB_SET_RANGE : MDB_FIRST);
 		while (rc == 0 && cb(k.mv_data, k.mv_size, v.mv_data, v.mv_size, arg))
 			rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT);
 		mdb_cursor_close(cur);
 	}
-	mdb_txn_abort(txn);
+	if (!held)	/* the callback may have read as well */
+		drop_txn(r);
 	return rc && rc != MDB_NOTFOUND ? db_err(rc, "read", r->dir) : NULL;
 }

@@ -83,6 +83,22 @@ object_sealed(const struct stat *st)
 	return st->st_mtim.tv_sec == OBJECT_MTIME && st->st_mtim.tv_nsec == 0;
 }
 
+bool
+object_peek(int objects, const struct digest *d, uint64_t *size)
+{
+	char hex[DIGEST_HEX + 1], name[DIGEST_HEX + 2];
+	struct stat st;
+
+	digest_hex(d, hex);
+	memcpy(name, hex, 2);
+	name[2] = '/';
+	memcpy(name + 3, hex + 2, sizeof hex - 2);
+	if (fstatat(objects, name, &st, AT_SYMLINK_NOFOLLOW) == -1 || !S_ISREG(st.st_mode) || !object_sealed(&st))
+		return false;
+	*size = (uint64_t)st.st_size;
+	return true;
+}
+
 static const struct timespec seal[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = OBJECT_MTIME } };
 
 struct err *

@@ -27,6 +27,8 @@ must_check struct err *object_seal(int fd, const char *name);
 
 /* Gives a descriptor; size may be NULL. NOT_EXIST if it is missing. Not verified. */
 must_check struct err *object_open(const char *objects, const struct digest *, int *fd, uint64_t *size);
+/* From the descriptor of the folder: is it there, and sealed? False: object_stat says what is the matter. */
+bool object_peek(int objects, const struct digest *, uint64_t *size);
 /* sealed may be NULL; false: its bytes are in doubt. */
 must_check struct err *object_stat(const char *objects, const struct digest *, uint64_t *size, bool *sealed);
 struct err *object_damaged(const char *objects, const struct digest *);	/* gives the error */

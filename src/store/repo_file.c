@@ -2,6 +2,7 @@
 #include "store/repo_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,7 +19,25 @@
 struct repo_file {
 	struct repo repo;
 	char	   *objects;	/* owned */
+	int	    dir;	/* the same, once a look has opened it; owned, or -1 */
 };
+
+/* ---- peek ---- */
+
+/*
+ * A result may name very many files: they are looked at from their folder on. Whatever is not as it should be is for stat
+ * to say, also when the folder is not the one of that name any more.
+ */
+static bool
+repo_file_peek(struct repo *repo, const struct digest *d, struct file *out)
+{
+	struct repo_file *r = container_of(repo, struct repo_file, repo);
+
+	if (r->dir == -1)
+		r->dir = open(r->objects, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	out->id = *d;
+	return r->dir != -1 && object_peek(r->dir, d, &out->size);
+}
 
 /* ---- stat: one look, and all of the bytes where the look leaves a doubt ---- */
 
@@ -432,11 +451,14 @@ repo_file_free(struct repo *repo)
 {
 	struct repo_file *r = container_of(repo, struct repo_file, repo);
 
+	if (r->dir != -1)
+		close(r->dir);
 	free(r->objects);
 	free(r);
 }
 
 static const struct repo_ops repo_file_ops = {
+	.peek = repo_file_peek,
 	.stat = repo_file_stat,
 	.get = repo_file_get,
 	.put = repo_file_put,
@@ -450,5 +472,6 @@ repo_file_new(struct loop *loop, const char *objects, const char *name)
 
 	r->repo = (struct repo){ &repo_file_ops, loop, name };
 	r->objects = xstrdup(objects);
+	r->dir = -1;
 	return &r->repo;
 }

@@ -185,6 +185,65 @@ test_timeout_is_a_miss(unused_arg void **state)
 	finish(&w);
 }
 
+/* A cache that answers at once, with one document for the second key. */
+static struct buf document;
+static bool answers;
+
+static bool
+quick_peek(unused_arg struct assoc *a, unused_arg enum assoc_kind kind, const struct digest *key, const void **value,
+    size_t *len)
+{
+	bool has = digest_equal(key, &second);
+
+	*value = has ? document.p : NULL;
+	*len = has ? document.len : 0;
+	return answers;
+}
+
+static void
+set_document(unsigned attempt, enum attempt_state state)
+{
+	struct exec_result r = { .state = state, .attempt = attempt, .fileset = fileset_list(NULL, 0) };
+	struct mpk_w w;
+
+	buf_clear(&document);
+	mpk_w_init(&w, &document);
+	exec_result_mpk(&r, &w);
+	exec_result_release(&r);
+}
+
+static void
+test_peek(unused_arg void **state)
+{
+	static const struct assoc_ops quick = { .peek = quick_peek }, slow = { NULL };
+	struct lookup_args args = { .keys = { first, second }, .nkeys = 2 };
+	struct assoc assoc = { .ops = &slow };
+	struct lookup_answer a;
+
+	assert_false(lookup_peek(&assoc, &args, &a));
+	assoc.ops = &quick;
+	set_document(5, ATTEMPT_OK);
+	assert_false(lookup_peek(&assoc, &args, &a));	/* it cannot now */
+	answers = true;
+	assert_true(lookup_peek(&assoc, &args, &a));
+	assert_true(a.found);
+	assert_int_equal(a.at, 1);
+	assert_int_equal(a.result.attempt, 5);
+	assert_true(a.raw == document.p && a.nraw == document.len);
+	exec_result_release(&a.result);
+	args.recompute_empty = true;
+	assert_true(lookup_peek(&assoc, &args, &a));
+	assert_false(a.found);
+	args.recompute_empty = false;
+	set_document(5, ATTEMPT_FAILED);
+	assert_true(lookup_peek(&assoc, &args, &a));
+	assert_false(a.found);
+	document.len--;			/* does not read: as if it were not there */
+	assert_true(lookup_peek(&assoc, &args, &a));
+	assert_false(a.found);
+	buf_release(&document);
+}
+
 /* Torture. */
 
 static void
@@ -293,6 +352,7 @@ main(void)
 		cmocka_unit_test(test_two_keys),
 		cmocka_unit_test(test_put_of_two_keys),
 		cmocka_unit_test(test_timeout_is_a_miss),
+		cmocka_unit_test(test_peek),
 		cmocka_unit_test(test_torture),
 	};
 

@@ -170,6 +170,18 @@ release_values(struct value **v)
 }
 
 static void
+assert_same_text(const struct value *v, const json_t *j)
+{
+	struct buf text = BUF_INIT, dump = BUF_INIT;
+
+	value_json_text(v, &text);
+	json_dump_buf(j, &dump);
+	assert_string_equal(buf_str(&text), buf_str(&dump));
+	buf_release(&text);
+	buf_release(&dump);
+}
+
+static void
 test_json_round_trip(void **state unused_arg)
 {
 	struct value **v = random_values();
@@ -181,6 +193,7 @@ test_json_round_trip(void **state unused_arg)
 		struct digest a, b;
 
 		assert_non_null(text);
+		assert_same_text(v[i], j);
 		j2 = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 		assert_non_null(j2);
 		assert_null(value_from_json(j2, &back));

@@ -152,7 +152,7 @@ fake_free(struct assoc *assoc)
 	free(a);
 }
 
-static const struct assoc_ops fake_assoc_ops = { fake_get, fake_put, fake_free };
+static const struct assoc_ops fake_assoc_ops = { .get = fake_get, .put = fake_put, .free = fake_free };
 
 struct assoc *
 fake_assoc_new(struct fake *f)

@@ -38,6 +38,43 @@ test_appends_and_reads(void **state)
 	assert_int_equal(r.segments, 1);
 }
 
+static uint64_t
+append_lazy(struct journal *j)
+{
+	char text[64];
+	uint64_t seq = journal_next_seq(j);
+
+	snprintf(text, sizeof text, "record %llu", (unsigned long long)seq);
+	assert_int_equal(journal_append_lazy(j, text, strlen(text)), seq);
+	return seq;
+}
+
+/* Sent a turn later, or with what is not lazy, or at the end; in the same order, whatever they are mixed with. */
+static void
+test_lazy(void **state)
+{
+	struct world *w = *state;
+	struct reading r;
+
+	assert_ok(world_open(w));
+	for (int i = 0; i < 3; i++)
+		append_lazy(w->journal);
+	assert_ok(wait_for(w, 3));	/* it is the turn that sends them */
+	append_lazy(w->journal);
+	append(w->journal, 10);
+	append_lazy(w->journal);
+	append(w->journal, 200 << 10);
+	for (int i = 0; i < 10000; i++)
+		append_lazy(w->journal);
+	assert_ok(wait_for(w, 8000));
+	assert_int_equal(append_lazy(w->journal), 10008);
+	world_close(w);
+	r = read_all(w->dir);
+	assert_int_equal(r.last, 10008);
+	assert_int_equal(r.repeated + (uint64_t)r.damages, 0);
+	assert_int_equal(loop_nlive(w->loop), 0);
+}
+
 static void
 test_next_number(void **state)
 {
@@ -367,6 +404,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_appends_and_reads),
+		TEST(test_lazy),
 		TEST(test_next_number),
 		TEST(test_rotates),
 		TEST(test_cancel_in_callback),

@@ -219,6 +219,12 @@ journal_append(struct journal *j, const void *p, size_t len)
 	return j->nrecords;
 }
 
+uint64_t
+journal_append_lazy(struct journal *j, const void *p, size_t len)
+{
+	return journal_append(j, p, len);
+}
+
 static void
 wait_advance(struct op *op)
 {

@@ -133,6 +133,53 @@ test_flush(void **state unused_arg)
 	assert_int_equal(writer_stop(writer), 0);
 }
 
+static bool
+there(int i)
+{
+	struct digest k;
+	const void *p;
+	size_t len;
+
+	key_of(i, &k);
+	assert_true(assoc_peek(assoc, ASSOC_FILESET, &k, &p, &len));
+	assert_true(p == NULL || (len == sizeof k && memcmp(p, &k, len) == 0));
+	return p != NULL;
+}
+
+static void
+there_cb(struct err *err, void *arg)
+{
+	*(bool *)arg = there(0);
+	assert_ok(err);
+}
+
+/* What a look holds for the others of its turn never hides a put from whoever is told of it. */
+static void
+test_peek(void **state unused_arg)
+{
+	bool seen = false;
+	struct digest k;
+
+	assert_false(there(0));		/* no database yet */
+	writer = writer_start(&t.root, NULL);
+	key_of(0, &k);
+	assoc_put(assoc, ASSOC_FILESET, &k, &k, sizeof k, there_cb, &seen);
+	while (assoc_lmdb_npending(assoc) > 0) {
+		assert_true(loop_turn(loop, true));
+		there(1);
+	}
+	loop_turn(loop, false);
+	assert_true(seen);
+	put_n(1, 40);
+	flush();
+	for (int i = 0; i < 41; i++)
+		assert_true(there(i));
+	assert_false(there(41));
+	loop_turn(loop, false);
+	assert_int_equal(loop_nlive(loop), 0);	/* nothing is held any more */
+	assert_int_equal(writer_stop(writer), 0);
+}
+
 /* The writer dies at each of its steps with puts under way, and another one comes: none is lost. */
 static void
 kill_at(const char *point)
@@ -409,6 +456,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conform),
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peek, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kill_before_sync, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kill_before_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kill_after_commit, setup, teardown),

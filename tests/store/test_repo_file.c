@@ -58,12 +58,15 @@ test_texts(void **state unused_arg)
 	struct buf got = BUF_INIT;
 	struct digest d;
 	struct stat st;
-	struct file f;
+	struct file f, seen;
 
 	assert_ok(sync_put(r, "text", 4, NULL, &f));
 	digest_str(&f.id, name);
 	object_path(t.root.objects, &f.id, path, sizeof path);
+	assert_true(repo_peek(r, &f.id, &seen));
+	assert_true(digest_equal(&seen.id, &f.id) && seen.size == 4);
 	flip_bit(r, &f.id, NULL);
+	assert_false(repo_peek(r, &f.id, &seen));	/* in doubt: to be asked for with stat */
 	want = xasprintf("object %s: damaged (at %s)", name, path);
 	assert_err(sync_get(r, &f.id, &got), want);
 	assert_err(sync_stat(r, &f.id, NULL), want);	/* written to: so it was read */
@@ -71,8 +74,10 @@ test_texts(void **state unused_arg)
 	assert_ok(sync_stat(r, &f.id, &f));
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(object_sealed(&st));
+	assert_true(repo_peek(r, &f.id, &seen));
 	free(want);
 	unlink(path);
+	assert_false(repo_peek(r, &f.id, &seen));
 	want = xasprintf("object %s: missing (at %s)", name, path);
 	assert_err(sync_get(r, &f.id, &got), want);
 	assert_err(sync_stat(r, &f.id, &f), want);
