@@ -100,7 +100,7 @@ static const struct benchmark {
 	{ "lag", 10000, 1, bench_lag, "the callbacks that hold the loop longest, cold and warm" },
 	{ "start", 1, 21, bench_start, "start to end of a program with one command" },
 	{ "variants", 1, 5, bench_variants, "examples/variants against make -j (--data DIR: what its fetch has made)" },
-	{ "warm", 2000, 5, bench_warm, "a run of N commands that are all known" },
+	{ "warm", 2000, 5, bench_warm, "N commands that are all known, beside make and ninja on as many files that are up to date" },
 	{ "restart", 10000, 3, bench_restart, "what N finished runs cost who comes later; needs tests/run/make_runs" },
 	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
 	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes" },
