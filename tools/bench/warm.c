@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/bench/bench.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -51,9 +53,13 @@ static double
 run_tool(const char *const argv[], double *cpu)
 {
 	double began = now(), used = children_cpu();
+	pid_t pid = start(argv, clean_env, "/dev/null", "/dev/null");
+	int status;
 
-	(void)start(argv, clean_env, "/dev/null", "/dev/null");
-	wait_one(argv[0]);
+	/* This one: what weir has left in the background is our child as well. */
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	must_succeed(status, argv[0]);
 	*cpu = children_cpu() - used;
 	return now() - began;
 }
