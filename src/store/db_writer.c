@@ -311,7 +311,7 @@ start(struct writer *w)
 	err = take_lock(w);
 	if (err)
 		return err;
-	object_tmp_sweep(w->root->objects, TMP_AGE);
+	object_tmp_sweep(w->root->objects, time(NULL) - TMP_AGE);
 	/* A full disk now may have room later: each batch tries again and answers its own outcome. */
 	err = db_env_open(w->env);
 	if (err) {

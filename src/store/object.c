@@ -312,7 +312,7 @@ object_tmp(const char *objects, int *out, char **path)
 }
 
 void
-object_tmp_sweep(const char *objects, time_t age)
+object_tmp_sweep(const char *objects, time_t before)
 {
 	char *path = xasprintf("%s/tmp", objects);
 	DIR *d = opendir(path);
@@ -321,7 +321,7 @@ object_tmp_sweep(const char *objects, time_t age)
 
 	while (d && (de = readdir(d)))
 		if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		    st.st_mtime < time(NULL) - age)
+		    st.st_ctime < before)	/* not the mtime: a seal sets it, just before the rename */
 			unlinkat(dirfd(d), de->d_name, 0);
 	if (d)
 		closedir(d);

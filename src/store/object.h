@@ -44,8 +44,8 @@ must_check struct err *object_copy_open(const char *objects, const struct digest
 
 /* Gives a new file in OBJECTS/tmp, open for reading and writing, and its path. */
 must_check struct err *object_tmp(const char *objects, int *fd, char **path);
-/* Removes what writers that died left in OBJECTS/tmp, if nobody wrote to it for age seconds. Never fails. */
-void object_tmp_sweep(const char *objects, time_t age);
+/* Removes what writers that died left in OBJECTS/tmp: what nobody has changed since before. Never fails. */
+void object_tmp_sweep(const char *objects, time_t before);
 /*
  * Renames a finished file of the same file system to its place, read-only and sealed; digest and
  * bytes are the caller's promise. One that is already there is replaced, which mends a damaged one.

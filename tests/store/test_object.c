@@ -237,24 +237,22 @@ test_quarantine(void **state unused_arg)
 	free(want);
 }
 
-/* What a writer that was killed left goes after a day; what one is writing stays. */
+/* What a writer that was killed left goes; what one is writing stays, also when it is sealed and about to be renamed. */
 static void
 test_tmp_sweep(void **state unused_arg)
 {
-	struct timespec old[2] = { { time(NULL) - 2 * 86400, 0 }, { time(NULL) - 2 * 86400, 0 } };
-	char *left, *fresh;
+	const struct timespec sealed[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = OBJECT_MTIME } };
+	char *path;
 	int fd;
 
-	assert_ok(object_tmp(objects, &fd, &left));
-	assert_int_equal(futimens(fd, old), 0);
+	assert_ok(object_tmp(objects, &fd, &path));
+	assert_int_equal(futimens(fd, sealed), 0);
 	close(fd);
-	assert_ok(object_tmp(objects, &fd, &fresh));
-	close(fd);
-	object_tmp_sweep(objects, 86400);
-	assert_int_equal(access(left, F_OK), -1);
-	assert_int_equal(access(fresh, F_OK), 0);
-	free(left);
-	free(fresh);
+	object_tmp_sweep(objects, time(NULL) - 60);
+	assert_int_equal(access(path, F_OK), 0);
+	object_tmp_sweep(objects, time(NULL) + 60);
+	assert_int_equal(access(path, F_OK), -1);
+	free(path);
 }
 
 static void
