@@ -444,6 +444,16 @@ slot_take(struct slot *s, const struct buf *message)
 	request_release(&s->req);
 }
 
+/* Commands inherit it: there is no terminal from which one that stops itself could be continued. */
+static void
+ignore_stops(void)
+{
+	static const int stops[] = { SIGTSTP, SIGTTIN, SIGTTOU };
+
+	for (size_t i = 0; i < nitems(stops); i++)
+		signal(stops[i], SIG_IGN);
+}
+
 void
 slot_main(const struct keeper_env *env, unsigned n)
 {
@@ -454,6 +464,7 @@ slot_main(const struct keeper_env *env, unsigned n)
 	int passed;
 
 	keeper_child_init(env);
+	ignore_stops();
 	err = runtime_init(&s.rt, n, env->cgroup, env->isolate, &why);
 	if (err != NULL) {
 		char *text = err_str(err);

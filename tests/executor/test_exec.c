@@ -679,6 +679,22 @@ test_damage(void **state unused_arg)
 }
 
 /* Commands see the same times of their inputs always. */
+/* Nobody could continue it. */
+static void
+test_stops_itself(void **state unused_arg)
+{
+	struct world w;
+	struct running g;
+
+	world_open(&w, NULL);
+	struct spec s = { .cmd = "kill -TSTP $$; kill -TTIN $$; bash -c 'kill -TTOU $$'; echo on > %s", .holes = { OUT(0) },
+		.nholes = 1, .outputs = { { "out", false } }, .noutputs = 1 };
+	run(&w, &s, &g);
+	assert_failed(&g, ATTEMPT_OK, "");
+	drop(&g);
+	world_close(&w);
+}
+
 static void
 test_times(void **state unused_arg)
 {
@@ -846,6 +862,7 @@ main(void)
 		cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_inputs),
 		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_stops_itself),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_logs),
