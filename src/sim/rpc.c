@@ -38,15 +38,6 @@ struct session {
 	TAILQ_HEAD(, rpc_call) calls;
 };
 
-const char *
-rpc_name(enum rpc_method m)
-{
-	static const char *const names[] = { "offers", "accept", "alloc", "allocs", "keepalive", "inspect", "free", "put",
-		"wait", "kill", "stat", "store", "read" };
-
-	return names[m];
-}
-
 void
 rpc_request_unref(struct rpc_request *r)
 {
@@ -92,18 +83,6 @@ session_gone(struct session *s)
 {
 	s->gone = true;
 	mail_close(&s->from);
-}
-
-struct host *
-session_host(const struct session *s)
-{
-	return s->host;
-}
-
-const struct proc *
-session_client(const struct session *s)
-{
-	return s->client;
 }
 
 uint64_t

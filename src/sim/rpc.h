@@ -15,7 +15,6 @@ enum rpc_method {
 	RPC_PUT, RPC_WAIT, RPC_KILL,							/* execs */
 	RPC_STAT, RPC_STORE, RPC_READ,							/* objects */
 };
-const char *rpc_name(enum rpc_method);
 struct session;
 struct rpc_request {		/* as the agent sees it */
 	unsigned	refs;
@@ -41,8 +40,6 @@ void rpc_answer_release(struct rpc_answer *);
 /* The controller's side of one host. */
 struct session *session_new(struct proc *client, struct host *);	/* lives until the host's end; see session_gone */
 void session_gone(struct session *);	/* the controller is: nothing is sent or heard any more */
-struct host *session_host(const struct session *);
-const struct proc *session_client(const struct session *);
 uint64_t session_next_id(struct session *);
 void sessions_free(struct host *);	/* at its end */
 

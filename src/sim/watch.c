@@ -169,12 +169,6 @@ watch_run_new(struct watch *x, const struct digest *id, const char *name, const 
 	return r;
 }
 
-const char *
-watch_run_name(const struct watch_run *r)
-{
-	return r->name;
-}
-
 const struct run_state *
 watch_run_state(const struct watch_run *r)
 {

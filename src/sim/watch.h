@@ -50,7 +50,6 @@ struct naive;
 /* What it must come to is the naive evaluator's, which is kept. Borrowed. */
 struct watch_run *watch_run_new(struct watch *, const struct digest *id, const char *name, const struct naive *);
 struct watch_run *watch_run_find(struct watch *, const struct digest *id);	/* NULL: unknown */
-const char *watch_run_name(const struct watch_run *);
 const struct run_state *watch_run_state(const struct watch_run *);	/* newest durable one; NULL: it does not exist yet */
 void watch_run_facts(const struct watch_run *, struct run_facts *);
 /* Has a record explained this exec, by node or by physical key? */

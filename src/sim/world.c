@@ -294,12 +294,6 @@ world_next(const struct world *w)
 	return due;
 }
 
-bool
-world_quiet(const struct world *w)
-{
-	return world_next(w) > w->clock.mono;
-}
-
 void
 world_advance_to(struct world *w, int64_t mono)
 {

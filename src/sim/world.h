@@ -104,7 +104,6 @@ void world_free(struct world *);	/* every controller is gone */
 /* Turns whatever is due, else moves the clock. False: nothing will ever happen any more, or a promise was broken. */
 bool world_turn(struct world *);
 void world_bury(struct world *);	/* the dead, between two turns */
-bool world_quiet(const struct world *);	/* nothing is due before the clock moves */
 int64_t world_next(const struct world *);	/* when something is due; INT64_MAX: never */
 void world_advance_to(struct world *, int64_t mono);	/* nothing is due before that */
 
