@@ -27,7 +27,7 @@ join_bare(const char *folder)
 	const char *argv[] = { "bash", "-e", "-o", "pipefail", "-c", command, NULL };
 
 	(void)start(argv, clean_env, "/dev/null", "/dev/null");
-	wait_one("the bare loop");
+	wait_for(-1, "the bare loop");
 	free(command);
 }
 
@@ -43,14 +43,14 @@ run_bare(unsigned round)
 	wall = now();
 	for (unsigned i = 0; i < bench.n; i++) {
 		if (running == bench.jobs) {
-			wait_one("the bare loop");
+			wait_for(-1, "the bare loop");
 			running--;
 		}
 		(void)start_bare(folder, i);
 		running++;
 	}
 	for (; running > 0; running--)
-		wait_one("the bare loop");
+		wait_for(-1, "the bare loop");
 	join_bare(folder);
 	wall = now() - wall;
 	free(folder);

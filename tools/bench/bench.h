@@ -61,7 +61,8 @@ double median(double *v, unsigned n);	/* sorts */
 
 pid_t start(const char *const argv[], const char *const env[], const char *out, const char *errlog);
 void  must_succeed(int status, const char *what);
-void  wait_one(const char *what);	/* the next child that ends has succeeded */
+/* Ends unless it has succeeded; -1: the next child, whichever. What a tool leaves behind is a child of ours as well. */
+void  wait_for(pid_t, const char *what);
 unsigned long status_kib(const char *field);	/* of /proc/self/status, as `VmRSS:` */
 double thread_cpu(void);
 int    run_apart(int (*run)(void *), void *arg);	/* in a process of its own; 0: it was, and gave, well */

@@ -121,12 +121,14 @@ must_succeed(int status, const char *what)
 }
 
 void
-wait_one(const char *what)
+wait_for(pid_t pid, const char *what)
 {
 	int status;
 
-	if (wait(&status) == -1)
-		die("wait");
+	while (waitpid(pid, &status, 0) == -1) {
+		if (errno != EINTR)
+			die("wait");
+	}
 	must_succeed(status, what);
 }
 

@@ -85,8 +85,7 @@ clean(void)
 		printf("kept: %s\n", bench.work);
 		return;
 	}
-	(void)start(argv, clean_env, "/dev/null", "/dev/null");
-	wait_one("rm");
+	wait_for(start(argv, clean_env, "/dev/null", "/dev/null"), "rm");
 }
 
 static const struct benchmark {
@@ -95,7 +94,7 @@ static const struct benchmark {
 	int	  (*run)(void);
 	const char *help;
 } benchmarks[] = {
-	{ "cold", 10000, 5, bench_cold, "N commands and a join on a new root against a loop of posix_spawn (--peers: make, ninja)" },
+	{ "cold", 10000, 5, bench_cold, "N commands and a join on a new root against a loop of posix_spawn (--peers: make, ninja, makeflow, snakemake, cwltool)" },
 	{ "durability", 2000, 7, bench_durability, "the same with and without the syncs" },
 	{ "lag", 10000, 1, bench_lag, "the callbacks that hold the loop longest, cold and warm" },
 	{ "start", 1, 21, bench_start, "start to end of a program with one command" },

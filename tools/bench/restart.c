@@ -18,8 +18,7 @@ cost_of(const char *const argv[])
 {
 	struct cost c = { now(), children_cpu() };
 
-	(void)start(argv, environment, "/dev/null", "/dev/null");
-	wait_one(argv[0]);
+	wait_for(start(argv, environment, "/dev/null", "/dev/null"), argv[0]);
 	c.wall = now() - c.wall;
 	c.cpu = children_cpu() - c.cpu;
 	return c;

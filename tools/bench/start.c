@@ -18,8 +18,7 @@ bench_start(void)
 	for (unsigned r = 0; r < bench.rounds; r++) {
 		double began = now();
 
-		(void)start_bare(bench.work, r);
-		wait_one("the bare command");
+		wait_for(start_bare(bench.work, r), "the bare command");
 		bare[r] = now() - began;
 		weir[r] = run_weir(root, "error", false, bench.one, "/dev/null");
 	}

@@ -37,8 +37,7 @@ run_make(unsigned round)
 	if (mkdir(folder, 0700) == -1)
 		die(folder);
 	began = now();
-	(void)start(argv, clean_env, "/dev/null", "/dev/null");
-	wait_one("make");
+	wait_for(start(argv, clean_env, "/dev/null", "/dev/null"), "make");
 	began = now() - began;
 	free(folder);
 	free(file);

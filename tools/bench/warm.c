@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/bench/bench.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -53,13 +51,8 @@ static double
 run_tool(const char *const argv[], double *cpu)
 {
 	double began = now(), used = children_cpu();
-	pid_t pid = start(argv, clean_env, "/dev/null", "/dev/null");
-	int status;
 
-	/* This one: what weir has left in the background is our child as well. */
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		;
-	must_succeed(status, argv[0]);
+	wait_for(start(argv, clean_env, "/dev/null", "/dev/null"), argv[0]);
 	*cpu = children_cpu() - used;
 	return now() - began;
 }

@@ -97,8 +97,7 @@ start_keeper(const char *root)
 
 	if (mkdir(root, 0700) == -1)
 		die(root);
-	(void)start(argv, weir_env(root), "/dev/null", "/dev/null");
-	wait_one("weir-keeper");
+	wait_for(start(argv, weir_env(root), "/dev/null", "/dev/null"), "weir-keeper");
 }
 
 struct cost
