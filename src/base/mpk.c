@@ -15,81 +15,7 @@
 
 #define ERR_DEPTH 10	/* causes written one by one; deeper ones become text */
 
-static int
-write_cb(void *out, const char *p, size_t n)
-{
-	buf_add(out, p, n);
-	return 0;
-}
-
-void
-mpk_w_init(struct mpk_w *w, struct buf *out)
-{
-	w->out = out;
-	msgpack_packer_init(&w->pk, out, write_cb);
-}
-
-void
-mpk_map(struct mpk_w *w, size_t n)
-{
-	msgpack_pack_map(&w->pk, n);
-}
-
-void
-mpk_array(struct mpk_w *w, size_t n)
-{
-	msgpack_pack_array(&w->pk, n);
-}
-
-void
-mpk_key(struct mpk_w *w, const char *key)
-{
-	mpk_strn(w, key, strlen(key));
-}
-
-void
-mpk_nil(struct mpk_w *w)
-{
-	msgpack_pack_nil(&w->pk);
-}
-
-void
-mpk_bool(struct mpk_w *w, bool v)
-{
-	if (v)
-		msgpack_pack_true(&w->pk);
-	else
-		msgpack_pack_false(&w->pk);
-}
-
-void
-mpk_u64(struct mpk_w *w, uint64_t v)
-{
-	msgpack_pack_uint64(&w->pk, v);
-}
-
-void
-mpk_i64(struct mpk_w *w, int64_t v)
-{
-	msgpack_pack_int64(&w->pk, v);
-}
-
-void
-mpk_double(struct mpk_w *w, double v)
-{
-	msgpack_pack_double(&w->pk, v);
-}
-
-void
-mpk_str(struct mpk_w *w, const char *s)
-{
-	if (s)
-		mpk_strn(w, s, strlen(s));
-	else
-		mpk_nil(w);
-}
-
-/* A head and what it is the head of, in one go: most of what is written is texts and digests. */
+/* A head and what it is the head of, in one go: there are very many of them in a record. */
 static void
 add_headed(struct mpk_w *w, const uint8_t *head, size_t nhead, const void *p, size_t n)
 {
@@ -103,33 +29,145 @@ add_headed(struct mpk_w *w, const uint8_t *head, size_t nhead, const void *p, si
 	b->p[b->len] = '\0';
 }
 
+/* A head byte, and behind it a number of so many bytes, the highest first. */
+static size_t
+head_number(uint8_t head[9], uint8_t first, unsigned bytes, uint64_t v)
+{
+	head[0] = first;
+	for (unsigned i = bytes; i > 0; i--, v >>= 8)
+		head[i] = (uint8_t)v;
+	return 1 + bytes;
+}
+
+static void
+add_number(struct mpk_w *w, uint8_t first, unsigned bytes, uint64_t v)
+{
+	uint8_t head[9];
+
+	add_headed(w, head, head_number(head, first, bytes, v), NULL, 0);
+}
+
+/* A length, in the shortest form that it has: up to most in the head itself; first8 0: no form of one byte. */
+static size_t
+head_length(uint8_t head[9], uint8_t fix, size_t most, uint8_t first8, uint8_t first16, size_t n)
+{
+	if (n <= most) {
+		head[0] = (uint8_t)(fix | n);
+		return 1;
+	}
+	if (n <= UINT8_MAX && first8)
+		return head_number(head, first8, 1, n);
+	if (n <= UINT16_MAX)
+		return head_number(head, first16, 2, n);
+	return head_number(head, (uint8_t)(first16 + 1), 4, n);
+}
+
+void
+mpk_w_init(struct mpk_w *w, struct buf *out)
+{
+	w->out = out;
+}
+
+void
+mpk_map(struct mpk_w *w, size_t n)
+{
+	uint8_t head[9];
+
+	add_headed(w, head, head_length(head, 0x80, 15, 0, 0xde, n), NULL, 0);
+}
+
+void
+mpk_array(struct mpk_w *w, size_t n)
+{
+	uint8_t head[9];
+
+	add_headed(w, head, head_length(head, 0x90, 15, 0, 0xdc, n), NULL, 0);
+}
+
+void
+mpk_key(struct mpk_w *w, const char *key)
+{
+	mpk_strn(w, key, strlen(key));
+}
+
+void
+mpk_nil(struct mpk_w *w)
+{
+	add_number(w, 0xc0, 0, 0);
+}
+
+void
+mpk_bool(struct mpk_w *w, bool v)
+{
+	add_number(w, v ? 0xc3 : 0xc2, 0, 0);
+}
+
+void
+mpk_u64(struct mpk_w *w, uint64_t v)
+{
+	if (v <= 0x7f)
+		add_number(w, (uint8_t)v, 0, 0);
+	else if (v <= UINT8_MAX)
+		add_number(w, 0xcc, 1, v);
+	else if (v <= UINT16_MAX)
+		add_number(w, 0xcd, 2, v);
+	else if (v <= UINT32_MAX)
+		add_number(w, 0xce, 4, v);
+	else
+		add_number(w, 0xcf, 8, v);
+}
+
+void
+mpk_i64(struct mpk_w *w, int64_t v)
+{
+	if (v >= 0)
+		mpk_u64(w, (uint64_t)v);
+	else if (v >= -32)
+		add_number(w, (uint8_t)v, 0, 0);
+	else if (v >= INT8_MIN)
+		add_number(w, 0xd0, 1, (uint64_t)v);
+	else if (v >= INT16_MIN)
+		add_number(w, 0xd1, 2, (uint64_t)v);
+	else if (v >= INT32_MIN)
+		add_number(w, 0xd2, 4, (uint64_t)v);
+	else
+		add_number(w, 0xd3, 8, (uint64_t)v);
+}
+
+void
+mpk_double(struct mpk_w *w, double v)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &v, sizeof bits);
+	add_number(w, 0xcb, 8, bits);
+}
+
+void
+mpk_str(struct mpk_w *w, const char *s)
+{
+	if (s)
+		mpk_strn(w, s, strlen(s));
+	else
+		mpk_nil(w);
+}
+
 void
 mpk_strn(struct mpk_w *w, const char *s, size_t n)
 {
-	uint8_t head[2] = { 0xd9, (uint8_t)n };
+	uint8_t head[9];
 
-	if (n < 32) {
-		head[1] = (uint8_t)(0xa0 | n);
-		add_headed(w, head + 1, 1, s, n);
-	} else if (n < 256) {
-		add_headed(w, head, 2, s, n);
-	} else {
-		msgpack_pack_str(&w->pk, n);
-		msgpack_pack_str_body(&w->pk, s, n);
-	}
+	add_headed(w, head, head_length(head, 0xa0, 31, 0xd9, 0xda, n), s, n);
 }
 
 void
 mpk_bin(struct mpk_w *w, const void *p, size_t n)
 {
-	uint8_t head[2] = { 0xc4, (uint8_t)n };
+	uint8_t head[9];
+	size_t nhead = n <= UINT8_MAX ? head_number(head, 0xc4, 1, n) : n <= UINT16_MAX ? head_number(head, 0xc5, 2, n) :
+	    head_number(head, 0xc6, 4, n);
 
-	if (n < 256) {
-		add_headed(w, head, 2, p, n);
-	} else {
-		msgpack_pack_bin(&w->pk, n);
-		msgpack_pack_bin_body(&w->pk, p, n);
-	}
+	add_headed(w, head, nhead, p, n);
 }
 
 /* What is a whole object already. */
@@ -148,19 +186,33 @@ mpk_digest(struct mpk_w *w, const struct digest *d)
 		mpk_bin(w, d->b, DIGEST_LEN);
 }
 
+/* Seconds alone, with 30 bits of nanoseconds in front of 34, or both in full. */
 void
 mpk_time(struct mpk_w *w, int64_t ns)
 {
 	int64_t sec = ns / 1000000000, rest = ns % 1000000000;
-	msgpack_timestamp ts;
+	uint8_t head[3] = { 0xc7, 12, 0xff }, b[13];
 
 	if (rest < 0) {	/* before 1970: nanoseconds count forward from the second below */
 		rest += 1000000000;
 		sec--;
 	}
-	ts.tv_sec = sec;
-	ts.tv_nsec = (uint32_t)rest;
-	msgpack_pack_timestamp(&w->pk, &ts);
+	if (sec >> 34 != 0) {
+		head_number(b + 4, 0, 8, (uint64_t)sec);
+		head_number(b, 0, 4, (uint64_t)rest);
+		add_headed(w, head, 3, b + 1, 12);
+		return;
+	}
+	head[1] = 0xff;
+	if (rest == 0 && sec <= UINT32_MAX) {
+		head[0] = 0xd6;
+		head_number(b, 0, 4, (uint64_t)sec);
+		add_headed(w, head, 2, b + 1, 4);
+	} else {
+		head[0] = 0xd7;
+		head_number(b, 0, 8, (uint64_t)rest << 34 | (uint64_t)sec);
+		add_headed(w, head, 2, b + 1, 8);
+	}
 }
 
 /*

@@ -15,8 +15,7 @@
  * reader with checked access, on msgpack-c. Reading never trusts: wrong types read as absent.
  */
 struct mpk_w {
-	struct buf     *out;	/* kept */
-	msgpack_packer  pk;
+	struct buf *out;	/* kept */
 };
 void mpk_w_init(struct mpk_w *, struct buf *out);
 void mpk_map(struct mpk_w *, size_t n);

@@ -107,25 +107,43 @@ skip(struct mpk_scan *s)
 	return true;
 }
 
+/* The count of a container whose heads are fix (15 at most), first16 and the one behind that. */
 static bool
-map_size(struct mpk_scan *s)
+take_count(struct mpk_scan *s, unsigned fix, unsigned first16, unsigned each, uint64_t *n)
 {
+	struct mpk_scan c = *s;
 	unsigned head;
 
-	if (s->p == s->end)
+	if (c.p == c.end)
 		return false;
-	head = *s->p++;
-	s->left = head & 15;
-	if (head >= 0x80 && head <= 0x8f)
-		return true;
-	return (head == 0xde && take_be(s, 2, &s->left)) || (head == 0xdf && take_be(s, 4, &s->left));
+	head = *c.p++;
+	if ((head & 0xf0) == fix)
+		*n = head & 15;
+	else if ((head != first16 && head != first16 + 1) || !take_be(&c, head == first16 ? 2 : 4, n))
+		return false;
+	if (*n * each > (uint64_t)(c.end - c.p))
+		return false;
+	s->p = c.p;
+	return true;
+}
+
+bool
+mpk_take_map(struct mpk_scan *s, uint64_t *npairs)
+{
+	return take_count(s, 0x80, 0xde, 2, npairs);
+}
+
+bool
+mpk_take_array(struct mpk_scan *s, uint64_t *n)
+{
+	return take_count(s, 0x90, 0xdc, 1, n);
 }
 
 bool
 mpk_scan_map(struct mpk_scan *s, const void *p, size_t n)
 {
 	*s = (struct mpk_scan){ p, (const unsigned char *)p + n, 0 };
-	return map_size(s);
+	return mpk_take_map(s, &s->left);
 }
 
 bool
@@ -146,9 +164,9 @@ mpk_scan_next(struct mpk_scan *s, struct mpk_slice *key, struct mpk_slice *value
 
 /* The bytes of a str (head 0xa0, 0xd9) or bin (0xc4) object. */
 static bool
-bytes(const struct mpk_slice *v, unsigned first, const char **p, size_t *n)
+take_bytes(struct mpk_scan *s, unsigned first, const char **p, size_t *n)
 {
-	struct mpk_scan c = { v->p, v->end, 0 };
+	struct mpk_scan c = *s;
 	unsigned head;
 	uint64_t len;
 
@@ -159,9 +177,77 @@ bytes(const struct mpk_slice *v, unsigned first, const char **p, size_t *n)
 		len = head & 31;
 	else if (head < first || head > first + 2 || !take_be(&c, 1u << (head - first), &len))
 		return false;
+	if (len > (uint64_t)(c.end - c.p))
+		return false;
 	*p = (const char *)c.p;
 	*n = (size_t)len;
-	return len == (uint64_t)(c.end - c.p);
+	s->p = c.p + len;
+	return true;
+}
+
+bool
+mpk_take_str(struct mpk_scan *s, const char **p, size_t *n)
+{
+	return take_bytes(s, 0xd9, p, n);
+}
+
+bool
+mpk_take_digest(struct mpk_scan *s, struct digest *out)
+{
+	struct mpk_scan c = *s;
+	const char *p;
+	size_t n;
+
+	if (!take_bytes(&c, 0xc4, &p, &n) || n != DIGEST_LEN)
+		return false;
+	memcpy(out->b, p, DIGEST_LEN);
+	s->p = c.p;
+	return true;
+}
+
+bool
+mpk_take_u64(struct mpk_scan *s, uint64_t *out)
+{
+	struct mpk_scan c = *s;
+	unsigned head;
+
+	if (c.p == c.end)
+		return false;
+	head = *c.p++;
+	if (head <= 0x7f)
+		*out = head;
+	else if (head < 0xcc || head > 0xcf || !take_be(&c, 1u << (head - 0xcc), out))
+		return false;
+	s->p = c.p;
+	return true;
+}
+
+bool
+mpk_take_nil(struct mpk_scan *s)
+{
+	if (s->p == s->end || *s->p != 0xc0)
+		return false;
+	s->p++;
+	return true;
+}
+
+bool
+mpk_take_any(struct mpk_scan *s)
+{
+	struct mpk_scan c = *s;
+
+	if (!skip(&c))
+		return false;
+	s->p = c.p;
+	return true;
+}
+
+static bool
+bytes(const struct mpk_slice *v, unsigned first, const char **p, size_t *n)
+{
+	struct mpk_scan c = { v->p, v->end, 0 };
+
+	return take_bytes(&c, first, p, n) && c.p == c.end;
 }
 
 bool
@@ -199,15 +285,8 @@ bool
 mpk_slice_u64(const struct mpk_slice *v, uint64_t *out)
 {
 	struct mpk_scan c = { v->p, v->end, 0 };
-	unsigned head;
 
-	if (c.p == c.end)
-		return false;
-	head = *c.p++;
-	if (head > 0x7f)
-		return head >= 0xcc && head <= 0xcf && take_be(&c, 1u << (head - 0xcc), out);
-	*out = head;
-	return true;
+	return mpk_take_u64(&c, out);
 }
 
 bool

@@ -31,6 +31,18 @@ bool mpk_scan_map(struct mpk_scan *, const void *, size_t);	/* false: no map */
 /* False: the end, or no msgpack. */
 bool mpk_scan_next(struct mpk_scan *, struct mpk_slice *key, struct mpk_slice *value);
 
+/*
+ * For whoever wants all of a document, in one pass: what stands at p, which then is behind it. False, and nothing moved,
+ * when it is something else. A count is never more than the bytes that follow.
+ */
+bool mpk_take_map(struct mpk_scan *, uint64_t *npairs);
+bool mpk_take_array(struct mpk_scan *, uint64_t *n);
+bool mpk_take_str(struct mpk_scan *, const char **, size_t *);
+bool mpk_take_digest(struct mpk_scan *, struct digest *);	/* bin of 32 bytes, whatever they are */
+bool mpk_take_u64(struct mpk_scan *, uint64_t *);
+bool mpk_take_nil(struct mpk_scan *);
+bool mpk_take_any(struct mpk_scan *);				/* one whole object */
+
 /* False, and nothing written, when the type is another. */
 bool mpk_slice_is(const struct mpk_slice *, const char *text);
 bool mpk_slice_str(const struct mpk_slice *, const char **, size_t *);

@@ -338,15 +338,19 @@ json_as_written(const struct buf *b)
 	return j == NULL ? json_null() : j;
 }
 
+/* Of one that is only known, what its own record says is said there. */
 static json_t *
-result_json(const struct exec_result *r)
+result_json(const struct exec_result *r, bool known)
 {
 	struct buf b = BUF_INIT;
 	struct mpk_w w;
 	json_t *j;
 
 	mpk_w_init(&w, &b);
-	exec_result_mpk(r, &w);
+	if (known)
+		exec_result_brief_mpk(r, &w);
+	else
+		exec_result_mpk(r, &w);
 	j = json_as_written(&b);
 	buf_release(&b);
 	return j;
@@ -383,6 +387,6 @@ view_exec_full(const struct exec_view *x, const struct digest *run, bool live)
 		set_text(j, "status", buf_str(&b));
 		buf_release(&b);
 	}
-	json_object_set_new(j, "result", x->has_result ? result_json(&x->result) : json_null());
+	json_object_set_new(j, "result", x->has_result ? result_json(&x->result, x->state == VIEW_KNOWN) : json_null());
 	return j;
 }

@@ -32,21 +32,8 @@ struct lookup {
 	void		  *arg;
 };
 
-static struct err *
-read_entry(const void *p, size_t len, struct exec_result *r)
-{
-	struct mpk_doc doc;
-	struct err *err = mpk_parse(&doc, p, len);
-
-	if (err)
-		return err;
-	err = exec_result_from_mpk(mpk_root(&doc), r);
-	mpk_doc_release(&doc);
-	return err;
-}
-
 static void
-say_unreadable(struct err *err)	/* takes */
+say_trouble(struct err *err)	/* takes */
 {
 	char *text = err_str(err);
 
@@ -59,10 +46,8 @@ say_unreadable(struct err *err)	/* takes */
 static bool
 take_entry(const struct lookup_args *args, const void *p, size_t len, struct exec_result *r)
 {
-	struct err *err = read_entry(p, len, r);
-
-	if (err) {
-		say_unreadable(err);
+	if (!exec_result_scan(p, len, r)) {
+		log_debug("cache: an entry of %zu bytes that is no result", len);
 		return false;
 	}
 	if (r->state == ATTEMPT_OK && r->fileset && !(args->recompute_empty && fileset_any_empty(r->fileset)))
@@ -80,7 +65,7 @@ lookup_get_cb(const void *p, size_t len, struct err *err, void *arg)
 	if (!err)
 		l->found = take_entry(&l->args, p, len, &l->result);
 	else if (!err_is(err, ERR_NOT_EXIST))
-		say_unreadable(err);
+		say_trouble(err);
 	else
 		err_free(err);
 	if (!l->found)
@@ -267,7 +252,7 @@ cache_put_start(struct assoc *assoc, const struct digest *keys, unsigned nkeys, 
 	p->arg = arg;
 	mpk_w_init(&w, &p->value);
 	if (result)
-		exec_result_mpk(result, &w);
+		exec_result_brief_mpk(result, &w);
 	op_wake(&p->op);
 	return &p->op;
 }

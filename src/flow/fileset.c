@@ -11,15 +11,14 @@
  * Filesets: shared, never changed after they are built. What is easy to get wrong: an empty map and an
  * empty list are both `void`, and both count as an empty leaf.
  */
-struct fileset {
+struct fileset {	/* one piece of memory, since there are very many small ones */
 	unsigned refs;
 	bool	 list;
 	size_t	 n;
 	union {
-		struct fileset	    **elems;	/* list: counted */
-		struct fileset_entry *entries;	/* map: in path order; paths point into chars */
+		struct fileset	    **elems;	/* list: counted; behind us */
+		struct fileset_entry *entries;	/* map: in path order; behind us, and the paths behind them, each with its NUL */
 	} u;
-	char *chars;	/* map: the paths, each with its NUL */
 };
 
 struct fileset_builder {
@@ -33,13 +32,15 @@ struct fileset_builder {
 };
 
 static struct fileset *
-fileset_alloc(bool list, size_t n)
+fileset_alloc(bool list, size_t n, size_t bytes)
 {
-	struct fileset *fs = xcalloc(1, sizeof *fs);
+	struct fileset *fs = xmalloc(sizeof *fs + bytes);
 
-	fs->refs = 1;
-	fs->list = list;
-	fs->n = n;
+	*fs = (struct fileset){ .refs = 1, .list = list, .n = n };
+	if (list)
+		fs->u.elems = (struct fileset **)(fs + 1);
+	else
+		fs->u.entries = (struct fileset_entry *)(fs + 1);
 	return fs;
 }
 
@@ -55,14 +56,8 @@ fileset_unref(struct fileset *fs)
 {
 	if (fs == NULL || --fs->refs > 0)
 		return;
-	if (fs->list) {
-		for (size_t i = 0; i < fs->n; i++)
-			fileset_unref(fs->u.elems[i]);
-		free(fs->u.elems);
-	} else {
-		free(fs->u.entries);
-		free(fs->chars);
-	}
+	for (size_t i = 0; fs->list && i < fs->n; i++)
+		fileset_unref(fs->u.elems[i]);
 	free(fs);
 }
 
@@ -106,19 +101,20 @@ pending_cmp(const void *pa, const void *pb, void *chars)
 struct fileset *
 fileset_builder_finish(struct fileset_builder *b)
 {
-	struct fileset *fs = fileset_alloc(false, 0);
+	struct fileset *fs = fileset_alloc(false, 0, b->n * sizeof *fs->u.entries + b->chars.len);
+	char *chars = (char *)(fs->u.entries + b->n);
 
-	if (b->n > 0)
+	if (b->n > 0) {
 		qsort_r(b->v, b->n, sizeof *b->v, pending_cmp, b->chars.p);
-	fs->chars = buf_take(&b->chars, NULL);
-	fs->u.entries = xcalloc(b->n ? b->n : 1, sizeof *fs->u.entries);
+		memcpy(chars, b->chars.p, b->chars.len);
+	}
 	for (size_t i = 0; i < b->n; i++) {
 		struct fileset_entry *e = &fs->u.entries[fs->n];
 
-		e->path = fs->chars + b->v[i].path;
+		e->path = chars + b->v[i].path;
 		e->file = b->v[i].file;
 		/* Of equal paths the last added one stands last, and wins. */
-		if (i + 1 == b->n || strcmp(e->path, fs->chars + b->v[i + 1].path) != 0)
+		if (i + 1 == b->n || strcmp(e->path, chars + b->v[i + 1].path) != 0)
 			fs->n++;
 	}
 	fileset_builder_free(b);
@@ -126,26 +122,48 @@ fileset_builder_finish(struct fileset_builder *b)
 }
 
 struct fileset *
+fileset_in_order(size_t n, size_t bytes, fileset_next_cb *next, void *arg)
+{
+	struct fileset *fs = fileset_alloc(false, n, n * sizeof *fs->u.entries + bytes + n);
+	char *chars = (char *)(fs->u.entries + n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct fileset_entry *e = &fs->u.entries[i];
+		size_t len;
+		const char *path = next(&e->file, &len, arg);
+
+		e->path = memcpy(chars, path, len);
+		chars[len] = '\0';
+		chars += len + 1;
+	}
+	return fs;
+}
+
+struct fileset *
 fileset_empty(void)
 {
-	return fileset_builder_finish(fileset_builder_new());
+	return fileset_alloc(false, 0, 0);
+}
+
+static const char *
+next_file(struct file *file, size_t *len, void *arg)
+{
+	*file = *(const struct file *)arg;
+	*len = 1;
+	return ".";
 }
 
 struct fileset *
 fileset_file(const struct file *file)
 {
-	struct fileset_builder *b = fileset_builder_new();
-
-	fileset_builder_add(b, ".", file);
-	return fileset_builder_finish(b);
+	return fileset_in_order(1, 1, next_file, (void *)(uintptr_t)file);
 }
 
 struct fileset *
 fileset_list(struct fileset *const *elems, size_t n)
 {
-	struct fileset *fs = fileset_alloc(true, n);
+	struct fileset *fs = fileset_alloc(true, n, n * sizeof *fs->u.elems);
 
-	fs->u.elems = xcalloc(n ? n : 1, sizeof *fs->u.elems);
 	for (size_t i = 0; i < n; i++)
 		fs->u.elems[i] = fileset_ref(elems[i]);
 	return fs;

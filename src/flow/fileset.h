@@ -35,6 +35,9 @@ void fileset_builder_free(struct fileset_builder *);
 struct fileset *fileset_empty(void);						/* gives an empty map */
 struct fileset *fileset_file(const struct file *);				/* gives {".": file} */
 struct fileset *fileset_list(struct fileset *const *, size_t n);		/* gives; refs the elements */
+/* A map of n files that come in order of their paths, none twice; bytes: of all paths. Gives. */
+typedef const char *fileset_next_cb(struct file *, size_t *len, void *arg);	/* borrowed until the next; len: of the path */
+struct fileset *fileset_in_order(size_t n, size_t bytes, fileset_next_cb *, void *arg);
 
 bool   fileset_is_list(const struct fileset *);
 size_t fileset_nlist(const struct fileset *);
@@ -60,5 +63,7 @@ must_check struct err *fileset_from_json(const json_t *, struct fileset **);
 /* The compact form in assocs and records: array of [path, id, size], or map {l: [...]} for a list. */
 void fileset_mpk(const struct fileset *, struct mpk_w *);
 must_check struct err *fileset_from_mpk(const msgpack_object *, struct fileset **);
+struct mpk_scan;
+bool fileset_scan(struct mpk_scan *, struct fileset **);	/* the same, read in place; false: it is none */
 
 #endif

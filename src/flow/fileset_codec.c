@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mpk_scan.h"
 #include "base/xalloc.h"
 
 /*
@@ -251,4 +252,124 @@ struct err *
 fileset_from_mpk(const msgpack_object *o, struct fileset **out)
 {
 	return mpk_read(o, 0, out);
+}
+
+/* In place: most are one file, or a list of few, and there are very many of them. */
+
+static bool
+scan_entry(struct mpk_scan *s, const char **path, size_t *len, struct file *file)
+{
+	uint64_t n;
+
+	if (!mpk_take_array(s, &n) || n != 3 || !mpk_take_str(s, path, len) || memchr(*path, '\0', *len) != NULL)
+		return false;
+	if (mpk_take_nil(s))
+		memset(&file->id, 0, sizeof file->id);
+	else if (!mpk_take_digest(s, &file->id))
+		return false;
+	return mpk_take_u64(s, &file->size);
+}
+
+static const char *
+scan_next(struct file *file, size_t *len, void *arg)
+{
+	const char *path = NULL;
+
+	(void)scan_entry(arg, &path, len, file);	/* it has been looked at */
+	return path;
+}
+
+static struct fileset *
+scan_unordered(struct mpk_scan *s, uint64_t n)
+{
+	struct fileset_builder *b = fileset_builder_new();
+
+	for (uint64_t i = 0; i < n; i++) {
+		struct file file;
+		size_t len = 0;
+		const char *p = scan_next(&file, &len, s);
+		char *path = xstrndup(p, len);
+
+		fileset_builder_add(b, path, &file);
+		free(path);
+	}
+	return fileset_builder_finish(b);
+}
+
+static int
+path_cmp(const char *a, size_t na, const char *b, size_t nb)
+{
+	size_t n = na < nb ? na : nb;
+	int c = n > 0 ? memcmp(a, b, n) : 0;
+
+	return c != 0 ? c : (na > nb) - (na < nb);
+}
+
+/* Twice: to see that it is good, how long its paths are and whether they are in order, as we write them; then for good. */
+static bool
+scan_map(struct mpk_scan *s, uint64_t n, struct fileset **out)
+{
+	const char *path, *before = NULL;
+	struct mpk_scan again = *s;
+	size_t len, nbefore = 0, bytes = 0;
+	bool ordered = true;
+	struct file file;
+
+	for (uint64_t i = 0; i < n; i++) {
+		if (!scan_entry(s, &path, &len, &file))
+			return false;
+		ordered = ordered && (before == NULL || path_cmp(before, nbefore, path, len) < 0);
+		before = path;
+		nbefore = len;
+		bytes += len;
+	}
+	*out = ordered ? fileset_in_order((size_t)n, bytes, scan_next, &again) : scan_unordered(&again, n);
+	return true;
+}
+
+static bool scan_any(struct mpk_scan *, unsigned depth, struct fileset **);
+
+static bool
+scan_list(struct mpk_scan *s, unsigned depth, struct fileset **out)
+{
+	struct fileset *one[4], **elems = one;
+	bool good = true;
+	uint64_t n, i;
+
+	if (!mpk_take_array(s, &n))
+		return false;
+	if (n > nitems(one))
+		elems = xcalloc(n, sizeof *elems);	/* each has a byte at least */
+	for (i = 0; i < n && good; i++)
+		good = scan_any(s, depth + 1, &elems[i]);
+	if (good)
+		*out = fileset_list(elems, (size_t)n);
+	else
+		i--;
+	while (i-- > 0)
+		fileset_unref(elems[i]);
+	if (elems != one)
+		free(elems);
+	return good;
+}
+
+static bool
+scan_any(struct mpk_scan *s, unsigned depth, struct fileset **out)
+{
+	const char *key;
+	uint64_t n;
+	size_t len;
+
+	if (depth > FILESET_MAX_DEPTH)
+		return false;
+	if (mpk_take_array(s, &n))
+		return scan_map(s, n, out);
+	return mpk_take_map(s, &n) && n == 1 && mpk_take_str(s, &key, &len) && len == 1 && *key == 'l' &&
+	    scan_list(s, depth, out);
+}
+
+bool
+fileset_scan(struct mpk_scan *s, struct fileset **out)
+{
+	return scan_any(s, 0, out);
 }

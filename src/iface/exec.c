@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mpk_scan.h"
 #include "base/xalloc.h"
 
 /*
@@ -160,6 +161,143 @@ exec_result_from_mpk(const msgpack_object *o, struct exec_result *out)
 	mpk_get_digest(o, "exec", &r.exec);
 	*out = r;
 	return NULL;
+}
+
+void
+exec_result_brief_mpk(const struct exec_result *r, struct mpk_w *w)
+{
+	bool logs = r->out_size > 0 || r->err_size > 0 || !digest_is_zero(&r->out) || !digest_is_zero(&r->errlog);
+
+	mpk_map(w, 3 + (logs ? 3 : 0) + (r->host != NULL) + !digest_is_zero(&r->exec));
+	mpk_key(w, "state"), mpk_str(w, attempt_state_name(r->state));
+	mpk_key(w, "attempt"), mpk_u64(w, r->attempt);
+	mpk_key(w, "fileset");
+	if (r->fileset != NULL)
+		fileset_mpk(r->fileset, w);
+	else
+		mpk_nil(w);
+	if (logs) {
+		mpk_key(w, "stdout"), mpk_digest(w, &r->out);
+		mpk_key(w, "stderr"), mpk_digest(w, &r->errlog);
+		mpk_key(w, "log_sizes"), mpk_array(w, 2), mpk_u64(w, r->out_size), mpk_u64(w, r->err_size);
+	}
+	if (r->host != NULL)
+		mpk_key(w, "host"), mpk_str(w, r->host);
+	if (!digest_is_zero(&r->exec))
+		mpk_key(w, "exec"), mpk_digest(w, &r->exec);
+}
+
+static bool
+scan_optional_digest(struct mpk_scan *s, struct digest *d)
+{
+	return mpk_take_nil(s) || mpk_take_digest(s, d);
+}
+
+static bool
+scan_log_sizes(struct mpk_scan *s, struct exec_result *r)
+{
+	uint64_t n;
+
+	return mpk_take_array(s, &n) && n == 2 && mpk_take_u64(s, &r->out_size) && mpk_take_u64(s, &r->err_size);
+}
+
+static bool
+scan_attempt(struct mpk_scan *s, struct exec_result *r)
+{
+	uint64_t n;
+
+	if (!mpk_take_u64(s, &n) || n > UINT32_MAX)
+		return false;
+	r->attempt = (uint32_t)n;
+	return true;
+}
+
+static bool
+scan_state(struct mpk_scan *s, struct exec_result *r)
+{
+	const char *p;
+	size_t n;
+
+	return mpk_take_str(s, &p, &n) && attempt_state_from_name(p, n, &r->state) && r->state >= ATTEMPT_OK;
+}
+
+static bool
+scan_host(struct mpk_scan *s, struct exec_result *r)
+{
+	const char *p;
+	size_t n;
+
+	if (mpk_take_nil(s))
+		return true;
+	if (!mpk_take_str(s, &p, &n))
+		return false;
+	free(r->host);
+	r->host = xstrndup(p, n);
+	return true;
+}
+
+static bool
+scan_fileset(struct mpk_scan *s, struct exec_result *r)
+{
+	struct fileset *fs = NULL;
+
+	if (mpk_take_nil(s))
+		return true;
+	if (!fileset_scan(s, &fs))
+		return false;
+	fileset_unref(r->fileset);
+	r->fileset = fs;
+	return true;
+}
+
+static bool
+key_is(const char *p, size_t n, const char *key)
+{
+	return n == strlen(key) && memcmp(p, key, n) == 0;
+}
+
+static bool
+scan_field(struct mpk_scan *s, struct exec_result *r)
+{
+	const char *key;
+	size_t n;
+
+	if (!mpk_take_str(s, &key, &n))
+		return false;
+	if (key_is(key, n, "state"))
+		return scan_state(s, r);
+	if (key_is(key, n, "attempt"))
+		return scan_attempt(s, r);
+	if (key_is(key, n, "fileset"))
+		return scan_fileset(s, r);
+	if (key_is(key, n, "exec"))
+		return scan_optional_digest(s, &r->exec);
+	if (key_is(key, n, "stdout"))
+		return scan_optional_digest(s, &r->out);
+	if (key_is(key, n, "stderr"))
+		return scan_optional_digest(s, &r->errlog);
+	if (key_is(key, n, "log_sizes"))
+		return scan_log_sizes(s, r);
+	if (key_is(key, n, "host"))
+		return scan_host(s, r);
+	return mpk_take_any(s);
+}
+
+bool
+exec_result_scan(const void *p, size_t len, struct exec_result *out)
+{
+	struct exec_result r = { .status = -1 };
+	struct mpk_scan s;
+	bool good = mpk_whole(p, len) && mpk_scan_map(&s, p, len);
+
+	for (uint64_t i = 0; good && i < s.left; i++)
+		good = scan_field(&s, &r);
+	if (good && r.state >= ATTEMPT_OK && (r.state != ATTEMPT_OK || r.fileset != NULL)) {
+		*out = r;
+		return true;
+	}
+	exec_result_release(&r);
+	return false;
 }
 
 void

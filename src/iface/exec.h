@@ -97,9 +97,16 @@ struct exec_result {
 };
 void exec_result_release(struct exec_result *);
 void exec_result_copy(struct exec_result *, const struct exec_result *);
-/* The one document of a result: manifests, `ended` records and assoc values are this map (or contain it). */
+/* The one document of a result: manifests and `ended` records are this map (or contain it). */
 void exec_result_mpk(const struct exec_result *, struct mpk_w *);
 must_check struct err *exec_result_from_mpk(const msgpack_object *, struct exec_result *);
+/*
+ * What of it is needed where it is used again, which is what assocs keep and a hit's record has: state, attempt, fileset,
+ * logs, host and exec. How the attempt went is said by the records of the run that made it. Reading takes just these of
+ * either form, in one pass; false: it is no such document.
+ */
+void exec_result_brief_mpk(const struct exec_result *, struct mpk_w *);
+bool exec_result_scan(const void *, size_t, struct exec_result *);
 
 struct exec_inspect {
 	enum attempt_state state;

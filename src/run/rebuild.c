@@ -144,7 +144,7 @@ put_back(struct rebuilding *b, const struct exec_record *r)
 	if (!digest_is_zero(&r->pkey))
 		result.exec = r->pkey;
 	mpk_w_init(&w, &value);
-	exec_result_mpk(&result, &w);
+	exec_result_brief_mpk(&result, &w);
 	put(b, &r->pkey, &value);
 	put(b, &r->lkey, &value);
 	buf_release(&value);

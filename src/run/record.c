@@ -235,7 +235,10 @@ record_exec(struct buf *out, const struct record_head *h, const struct eval_even
 		mpk_raw(&w, ev->raw, ev->nraw);
 	} else if (ev->result != NULL) {
 		mpk_key(&w, "result");
-		exec_result_mpk(ev->result, &w);
+		if (ev->kind == EV_HIT)
+			exec_result_brief_mpk(ev->result, &w);
+		else
+			exec_result_mpk(ev->result, &w);
 	}
 }
 

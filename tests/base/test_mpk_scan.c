@@ -138,12 +138,51 @@ no_map(void **state unused_arg)
 
 	for (size_t i = 0; i < nitems(cases); i++)
 		assert_false(mpk_scan_map(&s, cases[i].p, cases[i].n));
-	assert_true(mpk_scan_map(&s, "\xdf\xff\xff\xff\xff", 5));	/* four billion pairs, none of them there */
-	assert_false(mpk_scan_next(&s, &key, &value));
+	assert_false(mpk_scan_map(&s, "\xdf\xff\xff\xff\xff", 5));	/* four billion pairs, none of them there */
 	assert_true(mpk_scan_map(&s, "\x81\xdd\xff\xff\xff\xff\xc0", 7));
 	assert_false(mpk_scan_next(&s, &key, &value));
 	assert_true(mpk_scan_map(&s, "\x81\xc1\xc0", 3));
 	assert_false(mpk_scan_next(&s, &key, &value));
+}
+
+/* One pass over all of a document; what is something else stays where it is, and so does what is cut. */
+static bool
+take_all(const char *p, size_t n)
+{
+	struct mpk_scan s = { (const unsigned char *)p, (const unsigned char *)p + n, 0 };
+	struct digest want, got;
+	const char *text;
+	uint64_t v;
+	size_t len;
+
+	memset(&want, 0xd1, sizeof want);
+	return mpk_take_map(&s, &v) && v == 2 && !mpk_take_array(&s, &v) && mpk_take_str(&s, &text, &len) && len == 1 &&
+	    *text == 'a' && !mpk_take_map(&s, &v) && mpk_take_array(&s, &v) && v == 4 && !mpk_take_u64(&s, &v) &&
+	    mpk_take_digest(&s, &got) && digest_equal(&got, &want) && !mpk_take_digest(&s, &got) && mpk_take_u64(&s, &v) &&
+	    v == 70000 && !mpk_take_str(&s, &text, &len) && mpk_take_nil(&s) && !mpk_take_nil(&s) && mpk_take_u64(&s, &v) &&
+	    v == 7 && mpk_take_any(&s) && mpk_take_any(&s) && !mpk_take_any(&s) && s.p == s.end;
+}
+
+static void
+take(void **state unused_arg)
+{
+	struct buf b = BUF_INIT;
+	struct digest d;
+	struct mpk_w w;
+
+	memset(&d, 0xd1, sizeof d);
+	mpk_w_init(&w, &b);
+	mpk_map(&w, 2);
+	mpk_key(&w, "a"), mpk_array(&w, 4), mpk_digest(&w, &d), mpk_u64(&w, 70000), mpk_nil(&w), mpk_u64(&w, 7);
+	mpk_key(&w, "b"), mpk_array(&w, 1), mpk_str(&w, "text");
+	assert_true(take_all(b.p, b.len));
+	for (size_t n = 0; n < b.len; n++) {
+		char *p = xmemdup(b.p, n);
+
+		assert_false(take_all(p, n));
+		free(p);
+	}
+	buf_release(&b);
 }
 
 int
@@ -153,6 +192,7 @@ main(void)
 		cmocka_unit_test(fields),
 		cmocka_unit_test(cut),
 		cmocka_unit_test(no_map),
+		cmocka_unit_test(take),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,44 @@ test_peek(unused_arg void **state)
 	buf_release(&document);
 }
 
+/* An entry is short, reads in one pass, and as a whole or not at all; so does a result in full. */
+static void
+test_brief(unused_arg void **state)
+{
+	struct exec_result r = { .state = ATTEMPT_OK, .attempt = 3, .out = first, .out_size = 9, .exec = second };
+	struct file file = { first, 7 };
+	struct fileset *one = fileset_file(&file);
+	struct exec_result got;
+	struct mpk_w w;
+
+	r.fileset = fileset_list(&one, 1);
+	r.host = xstrdup("h");
+	for (int full = 0; full < 2; full++) {
+		buf_clear(&document);
+		mpk_w_init(&w, &document);
+		if (full)
+			exec_result_mpk(&r, &w);
+		else
+			exec_result_brief_mpk(&r, &w);
+		assert_true(full ? document.len > 250 : document.len < 200);
+		assert_true(exec_result_scan(document.p, document.len, &got));
+		assert_int_equal(got.state, ATTEMPT_OK);
+		assert_int_equal(got.attempt, 3);
+		assert_int_equal(got.out_size, 9);
+		assert_true(digest_equal(&got.out, &first) && digest_is_zero(&got.errlog) && digest_equal(&got.exec, &second));
+		assert_string_equal(got.host, "h");
+		assert_true(fileset_equal(got.fileset, r.fileset));
+		exec_result_release(&got);
+		for (size_t n = 0; n < document.len; n++)
+			assert_false(exec_result_scan(document.p, n, &got));
+		buf_addch(&document, '\0');
+		assert_false(exec_result_scan(document.p, document.len, &got));
+	}
+	buf_release(&document);
+	fileset_unref(one);
+	exec_result_release(&r);
+}
+
 /* Torture. */
 
 static void
@@ -353,6 +391,7 @@ main(void)
 		cmocka_unit_test(test_put_of_two_keys),
 		cmocka_unit_test(test_timeout_is_a_miss),
 		cmocka_unit_test(test_peek),
+		cmocka_unit_test(test_brief),
 		cmocka_unit_test(test_torture),
 	};
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/mpk_scan.h"
 #include "flow/fileset.h"
 
 /* Filesets: building, text, and the two coded forms, whole and damaged. */
@@ -150,28 +151,78 @@ test_bad_json(void **state unused_arg)
 	}
 }
 
+static struct fileset *
+scanned(const struct buf *b)	/* NULL: it is none, or more than that */
+{
+	struct mpk_scan s = { (const unsigned char *)b->p, (const unsigned char *)b->p + b->len, 0 };
+	struct fileset *fs = NULL;
+
+	if (!fileset_scan(&s, &fs) || s.p != s.end) {
+		fileset_unref(fs);
+		return NULL;
+	}
+	return fs;
+}
+
+/* Both readers take the same for a fileset, and for the same one. */
+static bool
+readers_agree(const struct buf *b)
+{
+	struct fileset *in_place = scanned(b), *back = NULL;
+	struct mpk_doc doc;
+	struct err *err;
+
+	if ((err = mpk_parse(&doc, b->p, b->len)) == NULL) {
+		err = fileset_from_mpk(mpk_root(&doc), &back);
+		mpk_doc_release(&doc);
+	}
+	assert_true((err != NULL) == (in_place == NULL));
+	if (back != NULL)
+		assert_true(fileset_equal(back, in_place));
+	fileset_unref(back);
+	fileset_unref(in_place);
+	err_free(err);
+	return back != NULL;
+}
+
+/* Paths that are not in order, or come twice, are put in order; what we write is. */
+static void
+test_any_order(void **state unused_arg)
+{
+	static const char *const paths[] = { "b", "a", "c", "a" };
+	struct fileset *fs;
+	struct buf b = BUF_INIT;
+	struct mpk_w w;
+
+	mpk_w_init(&w, &b);
+	mpk_array(&w, nitems(paths));
+	for (size_t i = 0; i < nitems(paths); i++)
+		mpk_array(&w, 3), mpk_str(&w, paths[i]), mpk_nil(&w), mpk_u64(&w, i);
+	assert_true(readers_agree(&b));
+	fs = scanned(&b);
+	assert_int_equal(fileset_nmap(fs), 3);
+	assert_string_equal(fileset_at(fs, 0)->path, "a");
+	assert_int_equal(fileset_at(fs, 0)->file.size, 3);	/* the later wins */
+	assert_string_equal(fileset_at(fs, 2)->path, "c");
+	fileset_unref(fs);
+	buf_release(&b);
+}
+
 /* Every prefix of a coded fileset, and every single byte changed, is an error or a fileset, never worse. */
 static void
 test_damaged_mpk(void **state unused_arg)
 {
-	struct fileset *fs = sample(), *back;
+	struct fileset *fs = sample();
 	struct buf b = BUF_INIT;
-	struct mpk_doc doc;
 	struct mpk_w w;
 
 	mpk_w_init(&w, &b);
 	fileset_mpk(fs, &w);
+	assert_true(readers_agree(&b));
 	for (size_t i = 0; i < b.len; i++) {
 		for (int flip = 1; flip < 256; flip += 51) {
-			struct err *err;
-
 			b.p[i] = (char)(b.p[i] ^ flip);
-			if ((err = mpk_parse(&doc, b.p, b.len)) == NULL) {
-				if ((err = fileset_from_mpk(mpk_root(&doc), &back)) == NULL)
-					fileset_unref(back);
-				mpk_doc_release(&doc);
-			}
-			err_free(err);
+			(void)readers_agree(&b);
 			b.p[i] = (char)(b.p[i] ^ flip);
 		}
 	}
@@ -208,6 +259,7 @@ main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_round_trips),
 		cmocka_unit_test(test_bad_json),
+		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_damaged_mpk),
 		cmocka_unit_test(test_digest_tells_apart),
 	};

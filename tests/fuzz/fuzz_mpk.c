@@ -12,13 +12,20 @@
  * ours can be given it, whatever it expects.
  */
 
+static int
+pack_cb(void *out, const char *p, size_t n)
+{
+	buf_add(out, p, n);
+	return 0;
+}
+
 static void
 pack(struct buf *out, const msgpack_object *o)
 {
-	struct mpk_w w;
+	msgpack_packer pk;
 
-	mpk_w_init(&w, out);
-	must(msgpack_pack_object(&w.pk, *o) == 0);
+	msgpack_packer_init(&pk, out, pack_cb);
+	must(msgpack_pack_object(&pk, *o) == 0);
 }
 
 static void

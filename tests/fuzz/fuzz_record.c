@@ -101,6 +101,28 @@ check_document(const msgpack_object *o, const uint8_t *data, size_t n)
 	check_knowledge(&h, data, n);
 }
 
+/* What an assoc gives, and what its hit's record keeps of it: read, written and read again it stays the same. */
+static void
+check_brief(const uint8_t *data, size_t n)
+{
+	struct buf once = BUF_INIT, twice = BUF_INIT;
+	struct exec_result r, again;
+	struct mpk_w w;
+
+	if (!exec_result_scan(data, n, &r))
+		return;
+	mpk_w_init(&w, &once);
+	exec_result_brief_mpk(&r, &w);
+	must(exec_result_scan(once.p, once.len, &again));
+	mpk_w_init(&w, &twice);
+	exec_result_brief_mpk(&again, &w);
+	must(once.len == twice.len && memcmp(once.p, twice.p, once.len) == 0);
+	exec_result_release(&r);
+	exec_result_release(&again);
+	buf_release(&once);
+	buf_release(&twice);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -115,5 +137,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		mpk_doc_release(&doc);
 	}
 	err_free(err);
+	check_brief(data, n);
 	return 0;
 }
