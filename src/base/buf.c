@@ -36,7 +36,7 @@ buf_clear(struct buf *b)
 }
 
 void
-buf_reserve(struct buf *b, size_t more)
+buf_grow(struct buf *b, size_t more)
 {
 	size_t need = b->len + more + 1, cap;
 
@@ -71,9 +71,14 @@ buf_addstr(struct buf *b, const char *s)
 }
 
 void
-buf_addch(struct buf *b, char c)
+buf_add_u64(struct buf *b, uint64_t v)
 {
-	buf_add(b, &c, 1);
+	char digits[20], *p = digits + sizeof digits;
+
+	do
+		*--p = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	buf_add(b, p, (size_t)(digits + sizeof digits - p));
 }
 
 void

@@ -23,10 +23,23 @@ struct buf {
 
 void  buf_release(struct buf *);		/* frees; the buffer is empty and usable again */
 void  buf_clear(struct buf *);			/* length 0, memory kept */
-void  buf_reserve(struct buf *, size_t more);	/* room for more bytes beyond len */
+void  buf_grow(struct buf *, size_t more);
+static inline void
+buf_reserve(struct buf *b, size_t more)		/* room for more bytes beyond len */
+{
+	if (more >= b->cap - b->len)
+		buf_grow(b, more);
+}
 void  buf_add(struct buf *, const void *, size_t);
 void  buf_addstr(struct buf *, const char *);
-void  buf_addch(struct buf *, char);
+static inline void
+buf_addch(struct buf *b, char c)
+{
+	buf_reserve(b, 1);
+	b->p[b->len++] = c;
+	b->p[b->len] = '\0';
+}
+void  buf_add_u64(struct buf *, uint64_t);	/* in decimal digits */
 void  buf_addf(struct buf *, const char *fmt, ...) printf_like(2, 3);
 void  buf_drop(struct buf *, size_t n);		/* removes n bytes from the front */
 const char *buf_str(const struct buf *);	/* borrows; "" when empty */

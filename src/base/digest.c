@@ -116,10 +116,10 @@ hex_of(const uint8_t *p, size_t n, char *out)
 	static const char digits[] = "0123456789abcdef";
 
 	for (size_t i = 0; i < n; i++) {
-		*out++ = digits[p[i] >> 4];
-		*out++ = digits[p[i] & 15];
+		out[2 * i] = digits[p[i] >> 4];
+		out[2 * i + 1] = digits[p[i] & 15];
 	}
-	*out = '\0';
+	out[2 * n] = '\0';
 }
 
 void
@@ -196,6 +196,23 @@ put_le(uint8_t *p, uint64_t v, size_t n)
 		p[i] = (uint8_t)(v >> (8 * i));
 }
 
+/* Parts are short and many, and each call of the library has its price: they go in a few hundred bytes at a time. */
+static void
+w1_bytes(struct w1 *w, const void *p, size_t n)
+{
+	if (n > sizeof w->b - w->n) {
+		sha256_add(&w->sha, w->b, w->n);
+		w->n = 0;
+	}
+	if (n > sizeof w->b) {
+		sha256_add(&w->sha, p, n);
+		return;
+	}
+	if (n > 0)
+		memcpy(w->b + w->n, p, n);
+	w->n += (uint32_t)n;
+}
+
 void
 w1_init(struct w1 *w, const char *domain)
 {
@@ -204,10 +221,11 @@ w1_init(struct w1 *w, const char *domain)
 
 	sha256_init(&w->sha);
 	w->nparts = 0;
+	w->n = 0;
 	put_le(len, n, sizeof len);
-	sha256_add(&w->sha, "weir-w1\n", 8);
-	sha256_add(&w->sha, len, sizeof len);
-	sha256_add(&w->sha, domain, n);
+	w1_bytes(w, "weir-w1\n", 8);
+	w1_bytes(w, len, sizeof len);
+	w1_bytes(w, domain, n);
 }
 
 #define W1_HEAD 13
@@ -221,21 +239,14 @@ w1_head(struct w1 *w, uint8_t head[W1_HEAD], enum w1_kind kind, uint32_t pos, ui
 	w->nparts++;
 }
 
-/* Most parts are short: head and bytes go in at once, for each call of the library has its price. */
 void
 w1_add(struct w1 *w, enum w1_kind kind, uint32_t pos, const void *p, size_t n)
 {
-	uint8_t part[W1_HEAD + DIGEST_LEN];
+	uint8_t head[W1_HEAD];
 
-	w1_head(w, part, kind, pos, n);
-	if (n <= DIGEST_LEN) {
-		if (n > 0)
-			memcpy(part + W1_HEAD, p, n);
-		sha256_add(&w->sha, part, W1_HEAD + n);
-		return;
-	}
-	sha256_add(&w->sha, part, W1_HEAD);
-	sha256_add(&w->sha, p, n);
+	w1_head(w, head, kind, pos, n);
+	w1_bytes(w, head, sizeof head);
+	w1_bytes(w, p, n);
 }
 
 void
@@ -248,7 +259,7 @@ w1_add_str(struct w1 *w, enum w1_kind kind, uint32_t pos, const char *s)
 		return;
 	}
 	w1_head(w, head, kind, pos, UINT64_MAX);
-	sha256_add(&w->sha, head, sizeof head);
+	w1_bytes(w, head, sizeof head);
 }
 
 void
@@ -272,6 +283,7 @@ w1_final(struct w1 *w, struct digest *out)
 	uint8_t end[5] = { W1_END };
 
 	put_le(end + 1, w->nparts, 4);
-	sha256_add(&w->sha, end, sizeof end);
+	w1_bytes(w, end, sizeof end);
+	sha256_add(&w->sha, w->b, w->n);
 	sha256_final(&w->sha, out);
 }

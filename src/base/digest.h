@@ -55,7 +55,8 @@ enum w1_kind {		/* never renumber: keys on disk depend on it */
 };
 struct w1 {
 	struct sha256 sha;
-	uint32_t      nparts;
+	uint32_t      nparts, n;
+	uint8_t	      b[256];	/* n bytes that the sum has not got yet */
 };
 void w1_init(struct w1 *, const char *domain);
 void w1_add(struct w1 *, enum w1_kind, uint32_t pos, const void *, size_t);

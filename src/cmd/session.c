@@ -159,7 +159,8 @@ print_result(const char *text, const char *json, const char *type, const struct 
 		    json_loads(json == NULL ? "null" : json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
 		return print_json(doc);
 	}
-	buf_addf(&b, "%s\n", text == NULL ? "" : text);
+	buf_addstr(&b, text == NULL ? "" : text);	/* it may be very long: not by printf */
+	buf_addch(&b, '\n');
 	err = print_out(b.p, b.len);
 	buf_release(&b);
 	return err;
@@ -192,9 +193,11 @@ session_transition(struct runner *r, void *arg)
 		fputs(buf_str(s->warnings), stderr);
 		buf_clear(s->warnings);
 	}
-	state_str(state, &b);
-	log_debug("%s", buf_str(&b));
-	buf_release(&b);
+	if (log_level() >= LOG_DEBUG) {		/* it may hold a long result */
+		state_str(state, &b);
+		log_debug("%s", buf_str(&b));
+		buf_release(&b);
+	}
 	if (state->Phase == PHASE_INIT)
 		report_forget(&s->report);
 	if (state->Phase == PHASE_RETRY) {

@@ -74,6 +74,16 @@ put_done(struct err *err, void *arg)
 }
 
 void
+eval_put_raw(struct eval *e, enum assoc_kind kind, const struct digest *key, const void *value, size_t len)
+{
+	struct put *p = xcalloc(1, sizeof *p);
+
+	p->eval = e;
+	p->op = assoc_put(e->args.assoc, kind, key, value, len, put_done, p);
+	TAILQ_INSERT_TAIL(&e->puts, p, link);
+}
+
+void
 eval_put(struct eval *e, const struct digest *keys, unsigned nkeys, const struct exec_result *r)
 {
 	struct put *p;

@@ -101,6 +101,7 @@ void eval_failed(struct eval *, struct err *);		/* takes: of the flow; it has ru
 void eval_to(struct eval *, enum eval_state);
 /* result NULL: deletes. */
 void eval_put(struct eval *, const struct digest *keys, unsigned nkeys, const struct exec_result *);
+void eval_put_raw(struct eval *, enum assoc_kind, const struct digest *key, const void *, size_t);
 bool eval_writes(const struct eval *);
 struct alloc *eval_alloc(struct eval *);
 unsigned eval_keys(const struct flow *, struct digest keys[2]);	/* all that the node is known by */
@@ -113,6 +114,14 @@ void work_stop(struct work *, bool kill);
 void work_free(struct work *);
 void eval_twins_empty(struct eval *);			/* as if nobody had asked for them */
 void eval_windows_empty(struct eval *);			/* of execs and look-ups: as if nobody had asked for them */
+
+/* seen.c: the files of a long result that need not be looked at */
+struct seen;
+struct seen *seen_begin(const struct value *);		/* gives; NULL: it is short */
+void seen_free(struct seen *);
+bool seen_ask(struct eval *, struct seen *);		/* false: once more in the next turn */
+bool seen_has(const struct seen *, const struct digest *id);	/* it is there */
+void seen_remember(struct eval *, struct seen *);	/* all of them are */
 
 /* result.c */
 void result_plan(struct eval *);

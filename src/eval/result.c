@@ -19,6 +19,8 @@ struct result_files {
 	size_t	     n, cap;
 	const struct file **seen;	/* open addressing, a power of two; they stand in the value */
 	size_t	     nseen, size;
+	struct seen *before;	/* owned: those that need no look, or NULL */
+	bool	     asked;	/* before knows which */
 };
 
 static const struct file **
@@ -53,6 +55,8 @@ gather_file(unused_arg const char *path, const struct file *file, void *arg)
 	struct result_files *r = arg;
 	const struct file **slot;
 
+	if (r->before && seen_has(r->before, &file->id))
+		return;
 	if (4 * (r->nseen + 1) > 3 * r->size)
 		seen_grow(r);
 	slot = seen_slot(r->seen, r->size, file);
@@ -74,6 +78,7 @@ result_release(struct eval *e)
 		return;
 	free(e->files->v);
 	free(e->files->seen);
+	seen_free(e->files->before);
 	free(e->files);
 	e->files = NULL;
 }
@@ -85,6 +90,7 @@ result_plan(struct eval *e)
 
 	result_release(e);
 	e->files = r;
+	r->before = seen_begin(e->root->value);
 	/* Room for a file a part at once: to move a large table takes too long. */
 	for (r->size = 64; 3 * r->size < 4 * (value_nparts(e->root->value) + 1);)
 		r->size *= 2;
@@ -135,9 +141,15 @@ result_missing(struct eval *e, const struct file *file)
 void
 result_step(struct eval *e)
 {
+	struct result_files *r = e->files;
 	struct file file;
 	bool full;
 
+	if (r->before && !r->asked) {
+		r->asked = seen_ask(e, r->before);
+		op_wake(&e->op);
+		return;
+	}
 	while (e->light.out + e->light.answered < WINDOW_MAX && !e->trouble && next_file(e, &file))
 		see_to(e, &file);
 	full = e->light.answered > 0 && e->light.out + e->light.answered >= WINDOW_MAX;
@@ -151,6 +163,8 @@ result_step(struct eval *e)
 		e->missing = NULL;
 		eval_to(e, EVAL_RUN);
 	} else {
+		if (r->before)
+			seen_remember(e, r->before);
 		eval_to(e, EVAL_DRAIN);
 	}
 	op_wake(&e->op);

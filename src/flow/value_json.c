@@ -188,17 +188,13 @@ value_json(const struct value *v)
 static void
 file_json_text(const struct file *f, struct buf *out)
 {
-	char name[DIGEST_STR + 1], digits[24], *p = digits + sizeof digits;
-	uint64_t n = f->size;
+	char name[DIGEST_STR + 1];
 
-	do
-		*--p = (char)('0' + n % 10);
-	while ((n /= 10) > 0);
 	digest_str(&f->id, name);
 	buf_addstr(out, "{\"$file\":\"");
-	buf_addstr(out, name);
+	buf_add(out, name, DIGEST_STR);
 	buf_addstr(out, "\",\"size\":");
-	buf_add(out, p, (size_t)(digits + sizeof digits - p));
+	buf_add_u64(out, f->size);
 	buf_addch(out, '}');
 }
 

@@ -40,7 +40,11 @@ print_file(const struct file *file, struct buf *out)
 	char id[DIGEST_STR + 1];
 
 	digest_str(&file->id, id);
-	buf_addf(out, "file(sha256=%s, size=%llu)", id, (unsigned long long)file->size);
+	buf_addstr(out, "file(sha256=");
+	buf_add(out, id, DIGEST_STR);
+	buf_addstr(out, ", size=");
+	buf_add_u64(out, file->size);
+	buf_addch(out, ')');
 }
 
 static void

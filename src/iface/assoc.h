@@ -7,13 +7,14 @@
 
 /*
  * The assoc remembers what a key gave. Values are short documents (msgpack): for ASSOC_FILESET the
- * result of an exec (see flow/result.h); the objects it names are durable before the entry is.
+ * result of an exec in brief (iface/exec.h); the objects it names are durable before the entry is.
  */
 enum assoc_kind {		/* never renumber: on disk */
 	ASSOC_FILESET = 0,	/* key (logical or physical) -> result */
 	ASSOC_EXEC_INSPECT = 1,
 	ASSOC_LOGS = 2,
 	ASSOC_BUNDLE = 3,
+	ASSOC_SEEN = 4,		/* key of a result's files -> stamps of the repository in which they were seen */
 };
 struct assoc;
 typedef void assoc_get_cb(const void *value, size_t len, struct err *, void *arg);	/* value is borrowed; NOT_EXIST if absent */

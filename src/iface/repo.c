@@ -26,6 +26,12 @@ repo_peek(struct repo *r, const struct digest *d, struct file *out)
 	return r->ops->peek && r->ops->peek(r, d, out);
 }
 
+bool
+repo_stamps(struct repo *r, uint64_t stamp[REPO_PARTS])
+{
+	return r->ops->stamps && r->ops->stamps(r, stamp);
+}
+
 struct op *
 repo_stat(struct repo *r, const struct digest *d, repo_stat_cb *cb, void *arg)
 {

@@ -16,11 +16,18 @@ typedef void repo_get_cb(struct source *, struct err *, void *arg);		/* gives th
 typedef void repo_put_cb(const struct file *, struct err *, void *arg);
 typedef void repo_done_cb(struct err *, void *arg);
 
+#define REPO_PARTS 256
+
 struct repo_ops {
 	/* Is it there, and is there no reason to doubt its bytes? INTEGRITY if it was damaged. */
 	struct op *(*stat)(struct repo *, const struct digest *, repo_stat_cb *, void *arg);
 	/* Optional: what stat would give, where one look is enough to know it. False: ask with stat. */
 	bool (*peek)(struct repo *, const struct digest *, struct file *);
+	/*
+	 * Optional. Objects are in parts, by the first byte of their digest; while a part's stamp is the same, nothing has
+	 * left it. Stamps are good for comparing only, whoever took them. 0: none can be given now. False: of no part.
+	 */
+	bool (*stamps)(struct repo *, uint64_t stamp[REPO_PARTS]);
 	/* The source's last read fails with INTEGRITY when the bytes do not hash to the name. */
 	struct op *(*get)(struct repo *, const struct digest *, repo_get_cb *, void *arg);
 	/* Takes the source. want: the digest it must have (else INTEGRITY), or NULL. */
@@ -37,6 +44,7 @@ struct repo {
 	const char	      *name;	/* for errors; kept */
 };
 bool repo_peek(struct repo *, const struct digest *, struct file *);
+bool repo_stamps(struct repo *, uint64_t stamp[REPO_PARTS]);
 struct op *repo_stat(struct repo *, const struct digest *, repo_stat_cb *, void *arg);
 struct op *repo_get(struct repo *, const struct digest *, repo_get_cb *, void *arg);
 struct op *repo_put(struct repo *, struct source *, const struct digest *want, repo_put_cb *, void *arg);

@@ -52,6 +52,7 @@ runner_free(struct runner *r)
 	run_knowledge_free(r->known);
 	state_release(&r->state);
 	resources_release(&r->need);
+	buf_release(&r->scratch);
 	free(r);
 }
 

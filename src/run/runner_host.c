@@ -32,15 +32,6 @@ append(struct runner *r, struct buf *payload)
 	return seq;
 }
 
-static uint64_t
-append_lazy(struct runner *r, struct buf *payload)
-{
-	uint64_t seq = journal_append_lazy(r->controller->journal, payload->p, payload->len);
-
-	buf_release(payload);
-	return seq;
-}
-
 uint64_t
 runner_append_snapshot(struct runner *r)
 {
@@ -57,13 +48,15 @@ runner_append_snapshot(struct runner *r)
 static uint64_t
 append_exec(struct runner *r, const struct eval_event *ev)
 {
+	struct journal *journal = r->controller->journal;
 	struct record_head h = next_head(r, REC_EXEC);
-	struct buf b = BUF_INIT;
+	struct buf *b = &r->scratch;
 	bool components = ev->kind == EV_STARTED && !run_knowledge_has_components(r->known, &ev->node->pkey);
 
-	record_exec(&b, &h, ev, components);
+	buf_clear(b);
+	record_exec(b, &h, ev, components);
 	run_knowledge_learn(r->known, ev);
-	return ev->kind == EV_HIT ? append_lazy(r, &b) : append(r, &b);
+	return ev->kind == EV_HIT ? journal_append_lazy(journal, b->p, b->len) : journal_append(journal, b->p, b->len);
 }
 
 uint64_t

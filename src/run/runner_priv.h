@@ -14,6 +14,7 @@ struct runner {
 	uint64_t	    epoch, n;
 	uint64_t	    snapshot;	/* seq of the newest; 0: none yet */
 	uint64_t	    told;	/* seq of the newest that the owner was told of */
+	struct buf	    scratch;	/* an exec record while it is written */
 	struct run_knowledge *known;
 	struct runner_events events;
 	const char	   *cause;	/* of the first snapshot; NULL once written */

@@ -29,6 +29,9 @@ must_check struct err *object_seal(int fd, const char *name);
 must_check struct err *object_open(const char *objects, const struct digest *, int *fd, uint64_t *size);
 /* From the descriptor of the folder: is it there, and sealed? False: object_stat says what is the matter. */
 bool object_peek(int objects, const struct digest *, uint64_t *size);
+/* Likewise, of each folder of objects: the same number as long as none has left it; 0: not to be told. */
+#define OBJECT_PARTS 256
+void object_stamps(int objects, uint64_t salt, time_t now, uint64_t stamp[OBJECT_PARTS]);
 /* sealed may be NULL; false: its bytes are in doubt. */
 must_check struct err *object_stat(const char *objects, const struct digest *, uint64_t *size, bool *sealed);
 struct err *object_damaged(const char *objects, const struct digest *);	/* gives the error */

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/xalloc.h"
 #include "iface/later.h"
+#include "loop/loop.h"
 #include "store/object.h"
+#include "store/root.h"
 
 /*
  * The file repository on the loop: opening, stat and rename are metadata calls on a local disk, and
@@ -20,9 +23,18 @@ struct repo_file {
 	struct repo repo;
 	char	   *objects;	/* owned */
 	int	    dir;	/* the same, once a look has opened it; owned, or -1 */
+	uint64_t    salt;	/* of stamps; 0: not known yet, 1: there are none */
 };
 
 /* ---- peek ---- */
+
+static bool
+has_dir(struct repo_file *r)
+{
+	if (r->dir == -1)
+		r->dir = open(r->objects, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return r->dir != -1;
+}
 
 /*
  * A result may name very many files: they are looked at from their folder on. Whatever is not as it should be is for stat
@@ -33,10 +45,42 @@ repo_file_peek(struct repo *repo, const struct digest *d, struct file *out)
 {
 	struct repo_file *r = container_of(repo, struct repo_file, repo);
 
-	if (r->dir == -1)
-		r->dir = open(r->objects, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	out->id = *d;
-	return r->dir != -1 && object_peek(r->dir, d, &out->size);
+	return has_dir(r) && object_peek(r->dir, d, &out->size);
+}
+
+/*
+ * Stamps of another boot are void: what a power cut has taken from a file does not show at its folder. On a network the
+ * clock that sets a folder's times is another's, and what we see of them may be old.
+ */
+static uint64_t
+stamp_salt(const char *objects)
+{
+	struct buf boot = BUF_INIT;
+	struct digest d;
+	uint64_t salt = 1;
+	struct err *err = buf_read_file(&boot, "/proc/sys/kernel/random/boot_id", 4096);
+
+	if (!err && !root_network_fs(objects)) {
+		sha256_of(boot.p, boot.len, &d);
+		memcpy(&salt, d.b, sizeof salt);
+	}
+	err_free(err);
+	buf_release(&boot);
+	return salt;
+}
+
+static bool
+repo_file_stamps(struct repo *repo, uint64_t stamp[REPO_PARTS])
+{
+	struct repo_file *r = container_of(repo, struct repo_file, repo);
+
+	if (!r->salt)
+		r->salt = stamp_salt(r->objects);
+	if (r->salt == 1 || !has_dir(r))
+		return false;
+	object_stamps(r->dir, r->salt, (time_t)(loop_wall(repo->loop) / SECONDS(1)), stamp);
+	return true;
 }
 
 /* ---- stat: one look, and all of the bytes where the look leaves a doubt ---- */
@@ -459,6 +503,7 @@ repo_file_free(struct repo *repo)
 
 static const struct repo_ops repo_file_ops = {
 	.peek = repo_file_peek,
+	.stamps = repo_file_stamps,
 	.stat = repo_file_stat,
 	.get = repo_file_get,
 	.put = repo_file_put,

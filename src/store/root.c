@@ -126,8 +126,8 @@ is_below(const char *path, const char *dir)
 	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-static const char *
-network_name(const char *path)
+const char *
+root_network_fs(const char *path)
 {
 	const char *pretend = getenv(ROOT_NETWORK_ENV);
 	struct statfs fs;
@@ -180,7 +180,7 @@ node_in(const char *place, const char *path, bool create, char **out)
 static struct err *
 node_in_scratch(const char *path, const char *scratch, bool create, char **out)
 {
-	const char *fs = network_name(scratch);
+	const char *fs = root_network_fs(scratch);
 	char *place = NULL;
 	struct stat st;
 	struct err *err;
@@ -200,7 +200,7 @@ node_in_scratch(const char *path, const char *scratch, bool create, char **out)
 static struct err *
 node_by_default(const char *path, const char *fs, bool create, char **out)
 {
-	const char *here = network_name(NODE_DEFAULT);
+	const char *here = root_network_fs(NODE_DEFAULT);
 	char *place;
 	struct err *err;
 
@@ -226,7 +226,7 @@ node_path(const char *path, const char *scratch, bool create, char **out)
 
 	if (scratch)
 		return node_in_scratch(path, scratch, create, out);
-	fs = network_name(path);
+	fs = root_network_fs(path);
 	if (fs)
 		return node_by_default(path, fs, create, out);
 	*out = xstrdup(path);

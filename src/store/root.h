@@ -26,6 +26,7 @@ struct root {
  */
 must_check struct err *root_open(const char *path, const char *scratch, bool create, struct root *);
 void root_release(struct root *);
+const char *root_network_fs(const char *path);	/* what kind of network file system it is on; NULL: on none */
 /* OBJECTS/hh/<62 hex>, into out (size bytes, at least strlen(objects) + 68). */
 void object_path(const char *objects, const struct digest *, char *out, size_t size);
 /* EXECS/<key hex>/<n>; n 0: the key's own folder. Gives. */

@@ -98,6 +98,69 @@ test_result(unused_arg void **state)
 	world_release(&w);
 }
 
+#define MANY 1000
+
+static struct flow *
+many(struct world *w)
+{
+	struct flow *x[MANY];
+	char name[16];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof name, "x%d", i);
+		x[i] = n_exec(w, name, 1, 0);
+	}
+	return n_k(w, "all", k_list, x, MANY, NULL);
+}
+
+static unsigned
+looks(struct world *w)
+{
+	unsigned n;
+
+	again(w);
+	w->fake.nlooks = 0;
+	world_run(w, many(w));
+	assert_ok(w->err);
+	n = w->fake.nlooks;
+	return n;
+}
+
+/* Files of a long result are looked at once: while nothing has left a part of the repository, they need not be again. */
+static void
+test_long_result(unused_arg void **state)
+{
+	struct digest id;
+	struct world w;
+	struct flow *root;
+	unsigned in_part = 0;
+
+	begin(&w);
+	w.fake.quick = true;
+	for (int i = 0; i < REPO_PARTS; i++)
+		w.fake.stamps[i] = 1;
+	w.fake.stamps[7] = 0;		/* none, as of a part that has changed just now */
+	world_run(&w, root = many(&w));
+	assert_ok(w.err);
+	assert_int_equal(w.fake.nlooks, MANY);
+	id = value_get_file(value_at(root->value, 5))->id;
+	assert_int_not_equal(id.b[0], 7);
+	for (int i = 0; i < MANY; i++)
+		in_part += value_get_file(value_at(root->value, (size_t)i))->id.b[0] == 7;
+	assert_int_equal(looks(&w), in_part);
+	w.fake.stamps[7] = 1;
+	assert_int_equal(looks(&w), in_part);	/* that it was there then was not said */
+	assert_int_equal(looks(&w), 0);
+	lose(&w, id);
+	assert_in_range(looks(&w), 2, 40);	/* those of its part, and all of the part once more when it is there again */
+	assert_int_equal(w.stats.healed, 1);
+	assert_true(fake_object_has(&w.fake, &id));
+	assert_int_equal(looks(&w), 0);
+	w.args.config.cache = CACHE_OFF;
+	assert_int_equal(looks(&w), MANY);	/* what the cache remembers is not asked for */
+	world_release(&w);
+}
+
 static void
 test_all_of_a_chain(unused_arg void **state)
 {
@@ -759,6 +822,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_result),
+		cmocka_unit_test(test_long_result),
 		cmocka_unit_test(test_all_of_a_chain),
 		cmocka_unit_test(test_ends_of_a_chain),
 		cmocka_unit_test(test_bottom_up),

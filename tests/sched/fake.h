@@ -40,9 +40,11 @@ struct fake {
 	struct err     *(*put_fault)(struct fake *, const struct exec_config *, void *arg);	/* NULL: none */
 	bool		 wait_fails_once;
 	bool		 assoc_hangs, assoc_put_fails;
+	bool		 quick;		/* what assoc and repository have they say at once, and the repository has stamps */
+	uint64_t	 stamps[REPO_PARTS];	/* set by whoever sets quick; grow when an object is lost */
 
 	struct buf	 log;
-	unsigned	 nput, nstarted, nkilled, nrunning, max_running, ngets, nputs, nrepo_put;
+	unsigned	 nput, nstarted, nkilled, nrunning, max_running, ngets, nputs, nrepo_put, nlooks;
 	TAILQ_HEAD(, fake_attempt) attempts;
 	struct fake_attempt *by_key;
 	TAILQ_HEAD(, fake_attempt) waiting;	/* with a ledger: for room */

@@ -133,7 +133,21 @@ assoc_put_start(struct assoc *a, unused_arg enum assoc_kind kind, const struct d
 	return later_start(f->loop, "fake_put", put_run, call_drop, c);
 }
 
-static const struct assoc_ops assoc_ops = { .get = assoc_get_start, .put = assoc_put_start };
+static bool
+assoc_peek_now(struct assoc *a, unused_arg enum assoc_kind kind, const struct digest *key, const void **p, size_t *len)
+{
+	struct fake *f = container_of(a, struct fake, assoc);
+	struct fake_entry *e;
+
+	if (!f->quick)
+		return false;
+	HASH_FIND(hh, f->entries, key, sizeof *key, e);
+	*p = e ? buf_str(&e->value) : NULL;
+	*len = e ? e->value.len : 0;
+	return true;
+}
+
+static const struct assoc_ops assoc_ops = { .peek = assoc_peek_now, .get = assoc_get_start, .put = assoc_put_start };
 
 struct stored {
 	struct file  file;
@@ -214,7 +228,30 @@ repo_stat_start(struct repo *r, const struct digest *id, repo_stat_cb *cb, void 
 	return later_start(f->loop, "fake_repo_stat", looked_run, looked_drop, l);
 }
 
-static const struct repo_ops repo_ops = { .stat = repo_stat_start, .put = repo_put_start };
+static bool
+repo_peek_now(struct repo *r, const struct digest *id, struct file *out)
+{
+	struct fake *f = container_of(r, struct fake, repo);
+	struct fake_object *o;
+
+	f->nlooks++;
+	HASH_FIND(hh, f->objects, id, sizeof *id, o);
+	if (!f->quick || !o)
+		return false;
+	*out = o->file;
+	return true;
+}
+
+static bool
+repo_stamps_now(struct repo *r, uint64_t stamp[REPO_PARTS])
+{
+	struct fake *f = container_of(r, struct fake, repo);
+
+	memcpy(stamp, f->stamps, sizeof f->stamps);
+	return f->quick;
+}
+
+static const struct repo_ops repo_ops = { .peek = repo_peek_now, .stamps = repo_stamps_now, .stat = repo_stat_start, .put = repo_put_start };
 
 void
 fake_object_add(struct fake *f, const struct file *file)
@@ -236,6 +273,7 @@ fake_object_lose(struct fake *f, const struct digest *id)
 
 	HASH_FIND(hh, f->objects, id, sizeof *id, o);
 	assert_non_null(o);
+	f->stamps[id->b[0]]++;
 	HASH_DEL(f->objects, o);
 	free(o);
 }
@@ -247,6 +285,7 @@ fake_object_lose_nth(struct fake *f, unsigned n)
 
 	HASH_ITER(hh, f->objects, o, tmp) {
 		if (o->file.id.b[7] % n == 0) {
+			f->stamps[o->file.id.b[0]]++;
 			HASH_DEL(f->objects, o);
 			free(o);
 			return true;

@@ -279,11 +279,47 @@ test_full_disk(void **state unused_arg)
 	free(big);
 }
 
+/* A folder's stamp stays while nothing leaves it, and tells when something has; of one that has changed just now there is none. */
+static void
+test_stamps(void **state unused_arg)
+{
+	uint64_t one[OBJECT_PARTS], two[OBJECT_PARTS];
+	char path[4096], *away = xasprintf("%s/away", t.root.path);
+	int dir = open(objects, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	time_t now = time(NULL);
+	struct digest d;
+	unsigned part;
+
+	put("stamped", &d);
+	part = d.b[0];
+	object_path(objects, &d, path, sizeof path);
+	object_stamps(dir, 5, now, one);
+	assert_int_equal(one[part], 0);
+	assert_int_equal(one[part ^ 1], 0);	/* it is not even there */
+	object_stamps(dir, 5, now + 60, one);
+	object_stamps(dir, 5, now + 90, two);
+	assert_true(one[part] != 0 && one[part] == two[part]);
+	object_stamps(dir, 6, now + 90, two);	/* of another boot */
+	assert_true(two[part] != 0 && one[part] != two[part]);
+	memcpy(two, one, sizeof two);
+	for (int i = 0; i < 100000 && one[part] == two[part]; i++) {	/* until the clock of the files has gone on */
+		assert_int_equal(rename(path, away), 0);
+		assert_int_equal(rename(away, path), 0);
+		object_stamps(dir, 5, now + 90, two);
+	}
+	assert_true(two[part] != 0 && one[part] != two[part]);
+	object_stamps(dir, 5, now - 60, two);	/* the clock was set back: it has changed in what is to come */
+	assert_int_equal(two[part], 0);
+	close(dir);
+	free(away);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_put, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stamps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_put_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
