@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -95,8 +96,10 @@ add_element(struct inputs *in, uint32_t i, size_t j, const struct value *v)
 	if (value_kind(v) != VAL_DIR)
 		return false;
 	dir = value_get_dir(v);
-	for (size_t k = 0; k < fileset_nmap(dir); k++)
+	for (size_t k = 0; k < fileset_nmap(dir); k++) {
 		add_input(in, i, j, fileset_at(dir, k)->path, &fileset_at(dir, k)->file);
+		slice_breathe(3);
+	}
 	if (fileset_nmap(dir) == 0)
 		add_input(in, i, j, NULL, NULL);
 	return true;
@@ -109,38 +112,59 @@ add_argument(struct inputs *in, uint32_t i, const struct value *v)
 
 	if (value_kind(v) != VAL_LIST)
 		return add_element(in, i, 0, v);
-	for (size_t j = 0; ok && j < value_len(v); j++)
+	for (size_t j = 0; ok && j < value_len(v); j++) {
 		ok = add_element(in, i, j, value_at(v, j));
+		slice_breathe(3);
+	}
 	return ok;
 }
 
-static struct err *
-add_arguments(struct inputs *in, const struct flow *f)
+/*
+ * The values of its arguments, NULL for an output, each with a reference: in a slice they may be made anew while they
+ * are gone over. few: room for FEW of them.
+ */
+#define FEW 8
+static struct value **
+args_take(const struct flow *f, struct value **few)
 {
 	const struct flow_exec *x = f->u.exec.form;
+	struct value **v = x->nargs <= FEW ? few : xcalloc(x->nargs, sizeof *v);
 
+	for (uint32_t i = 0; i < x->nargs; i++)
+		v[i] = x->args[i].out ? NULL : value_ref(f->deps[x->args[i].index]->value);
+	return v;
+}
+
+static void
+args_give(const struct flow *f, struct value **v, struct value **few)
+{
+	for (uint32_t i = 0; i < f->u.exec.form->nargs; i++)
+		value_unref(v[i]);
+	if (v != few)
+		free(v);
+}
+
+static struct err *
+add_arguments(struct inputs *in, const struct flow_exec *x, struct value *const *v)
+{
 	in->n = 0;
 	for (uint32_t i = 0; i < x->nargs; i++)
-		if (!x->args[i].out && !add_argument(in, i, f->deps[x->args[i].index]->value))
+		if (v[i] && !add_argument(in, i, v[i]))
 			return err_msg(ERR_INVALID, "argument %s is no file, no directory and no list of them",
 			    x->args[i].name ? x->args[i].name : "?");
 	return NULL;
 }
 
 static void
-set_holes(struct node_config *nc, const struct flow *f)
+set_holes(struct node_config *nc, const struct flow_exec *x, struct value *const *v)
 {
-	const struct flow_exec *x = f->u.exec.form;
 	struct exec_hole *holes = arena_alloc(nc->arena, (x->nargs + 1) * sizeof *holes);
 	struct exec_output *outs = arena_alloc(nc->arena, (x->nouts + 1) * sizeof *outs);
 
 	for (uint32_t i = 0; i < x->nargs; i++) {
-		const struct flow_arg *a = &x->args[i];
-		const struct value *v = a->out ? NULL : f->deps[a->index]->value;
-
-		holes[i].output = a->out;
-		holes[i].index = a->out ? a->index : i;
-		holes[i].n = v && value_kind(v) == VAL_LIST ? (uint32_t)value_len(v) : 1;
+		holes[i].output = x->args[i].out;
+		holes[i].index = x->args[i].out ? x->args[i].index : i;
+		holes[i].n = v[i] && value_kind(v[i]) == VAL_LIST ? (uint32_t)value_len(v[i]) : 1;
 	}
 	for (size_t k = 0; k < x->nouts; k++)
 		outs[k] = (struct exec_output){ x->outs[k].name, x->outs[k].dir };
@@ -154,29 +178,52 @@ struct err *
 node_operands_check(const struct flow *f)
 {
 	struct inputs in = { NULL, NULL, NULL, 0 };
+	struct value *few[FEW], **v = args_take(f, few);
+	struct err *err = add_arguments(&in, f->u.exec.form, v);
 
-	return add_arguments(&in, f);
+	args_give(f, v, few);
+	return err;
+}
+
+size_t
+node_width(const struct flow *f)
+{
+	const struct flow_exec *x = f->u.exec.form;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < x->nargs; i++) {
+		const struct value *v = x->args[i].out ? NULL : f->deps[x->args[i].index]->value;
+
+		if (v && value_kind(v) == VAL_LIST)
+			n += value_len(v);
+		else if (v && value_kind(v) == VAL_DIR)
+			n += fileset_nmap(value_get_dir(v));
+	}
+	return n;
 }
 
 void
 node_config_exec(struct node_config *nc, const struct origin *o, const struct flow *f)
 {
+	const struct flow_exec *x = f->u.exec.form;
+	struct value *few[FEW], **v = args_take(f, few);
 	struct inputs in = { .origin = o };
 
 	memset(nc, 0, sizeof *nc);
-	err_free(add_arguments(&in, f));	/* only counts; cannot fail once checked */
+	err_free(add_arguments(&in, x, v));	/* only counts; cannot fail once checked */
 	in.arena = nc->arena = arena_new();
 	in.v = arena_alloc(nc->arena, (in.n + 1) * sizeof *in.v);
-	err_free(add_arguments(&in, f));
+	err_free(add_arguments(&in, x, v));
 	nc->config.type = EXEC_COMMAND;
 	nc->config.ident = f->place->ident;
 	nc->config.key = f->pkey;
-	nc->config.image = f->u.exec.form->image;
+	nc->config.image = x->image;
 	nc->config.cmd = f->u.exec.cmd;
-	nc->config.env = f->u.exec.form->env;
+	nc->config.env = x->env;
 	nc->config.inputs = in.v;
 	nc->config.ninputs = in.n;
-	set_holes(nc, f);
+	set_holes(nc, x, v);
+	args_give(f, v, few);
 }
 
 double

@@ -18,7 +18,9 @@ void node_config_intern(struct node_config *, const struct origin *, const char 
     const char *ident);
 /* Can a command be given its operands? The error (INVALID) names the one that is no file. */
 must_check struct err *node_operands_check(const struct flow *);
-/* An exec whose operands were checked; pkey is set. */
+/* What it reads at the least, told at once: elements of lists, files of directories. */
+size_t node_width(const struct flow *);
+/* An exec whose operands were checked; pkey is set. It breathes: a wide one takes long. */
 void node_config_exec(struct node_config *, const struct origin *, const struct flow *);
 /* The memory that an exec asks for: at least 500 MiB. */
 double node_memory(const struct flow *);

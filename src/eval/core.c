@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -13,8 +14,8 @@
  * steps there are depends on the operation and on the cache; what is missing is skipped.
  */
 
-#define WIDE 256	/* operands that one step goes over */
-#define CALL_COST 16	/* steps that a part of a call counts for; the last one a quarter */
+#define STEP_COST 10	/* a node taken up; who goes over its operands breathes with each */
+#define FEW	  8	/* operands: room for those is on the stack */
 
 void
 queue_init(struct flow_queue *q)
@@ -71,35 +72,13 @@ core_init(struct core *c, struct graph *graph, struct flow *root, const struct e
 	return config->invalidate ? regexp_compile(config->invalidate, &c->invalidate) : NULL;
 }
 
-/* Its operands may be made anew before it is through with them, so it holds the values itself. */
-static void
-wide_release(struct wide *w)
-{
-	for (uint32_t i = 0; w->in && i < w->at; i++)
-		value_unref(w->in[i]);
-	free(w->in);
-}
-
-static void
-run_free(struct cont_run *run)
-{
-	run->ops->free(run);
-}
-
 void
 core_release(struct core *c)
 {
 	regexp_free(c->invalidate);
-	while (c->nwides > 0)
-		wide_release(&c->wides[--c->nwides]);
-	free(c->wides);
-	while (c->ncalls > 0)
-		run_free(c->calls[--c->ncalls].run);
-	free(c->calls);
 	free(c->walk.v);
 	free(c->settled.v);
 	free(c->failures.v);
-	free(c->in);
 }
 
 void
@@ -117,17 +96,6 @@ core_edge(struct core *c, struct flow_edge **list, struct flow *dependent)
 	e->node = dependent;
 	e->next = *list;
 	*list = e;
-}
-
-struct digest *
-core_in(struct core *c, size_t n)
-{
-	if (n > c->nin) {
-		c->nin = 2 * n;
-		free(c->in);
-		c->in = xcalloc(c->nin, sizeof *c->in);
-	}
-	return c->in;
 }
 
 static void
@@ -277,43 +245,18 @@ await(struct core *c, struct flow *f, struct flow *d)
 }
 
 static void
-wide_push(struct core *c, struct flow *f, struct value **in)
-{
-	if (c->nwides == c->wides_cap) {
-		c->wides_cap = c->wides_cap ? 2 * c->wides_cap : 4;
-		c->wides = xreallocarray(c->wides, c->wides_cap, sizeof *c->wides);
-	}
-	c->wides[c->nwides++] = (struct wide){ f, 0, in };
-}
-
-/* Asks for the operands from *at on, WIDE at most; true: for all. */
-static bool
-explore_some(struct core *c, struct flow *f, uint32_t *at)
-{
-	uint32_t end = f->ndeps - *at > WIDE ? *at + WIDE : f->ndeps;
-
-	for (; *at < end; ++*at)
-		if (!await(c, f, f->deps[*at]))
-			c->stats->visits++;	/* what the dep's end would have told */
-	if (end < f->ndeps)
-		return false;
-	if (f->npending == 0)
-		core_enqueue(c, f);
-	return true;
-}
-
-static void
 explore(struct core *c, struct flow *f)
 {
-	uint32_t at = 0;
-
 	f->state = FLOW_DEPS;
 	f->npending = 0;
 	f->flags &= (uint16_t)~CORE_DEPFAILED;
-	if (f->ndeps > WIDE)
-		wide_push(c, f, NULL);
-	else
-		explore_some(c, f, &at);
+	for (uint32_t i = 0; i < f->ndeps; i++) {
+		if (!await(c, f, f->deps[i]))
+			c->stats->visits++;	/* what the dep's end would have told */
+		slice_breathe(1);
+	}
+	if (f->npending == 0)
+		core_enqueue(c, f);
 }
 
 static void
@@ -377,9 +320,11 @@ failed_dep(const struct core *c, const struct flow *f)
 {
 	if (!c->doubtful && !(f->flags & CORE_DEPFAILED))
 		return NULL;
-	for (uint32_t i = 0; i < f->ndeps; i++)
+	for (uint32_t i = 0; i < f->ndeps; i++) {
 		if (f->deps[i]->err)
 			return f->deps[i];
+		slice_breathe(1);
+	}
 	return NULL;
 }
 
@@ -413,7 +358,9 @@ called(struct core *c, struct flow *f, struct value *out, struct err *err)
 {
 	struct flow *g;
 
-	if (err) {
+	if (err_is(err, ERR_CANCELED)) {	/* it had to give up: there is nobody left to be told */
+		err_free(err);
+	} else if (err) {
 		core_failed(c, f, err);
 	} else if (value_kind(out) == VAL_FLOW) {
 		g = value_get_flow(out);
@@ -424,98 +371,47 @@ called(struct core *c, struct flow *f, struct value *out, struct err *err)
 	}
 }
 
-/* A part of the call that was begun last; false: there is none. */
-static bool
-call_step(struct core *c, unsigned *budget)
+/*
+ * The values of its operands, each with a reference: while it is over them one may be made anew. NULL stands where that
+ * has failed. few: room for FEW of them.
+ */
+static struct value **
+operands_take(const struct flow *f, struct value **few)
 {
-	struct value *out = NULL;
-	struct err *err = NULL;
-	struct call *call;
-	struct flow *f;
-	unsigned cost;
-	bool over;
+	struct value **v = f->ndeps <= FEW ? few : xcalloc(f->ndeps, sizeof *v);
 
-	if (c->ncalls == 0)
-		return false;
-	call = &c->calls[c->ncalls - 1];
-	over = call->run->ops->step(call->run, &out, &err);
-	cost = over ? CALL_COST / 4 : CALL_COST;
-	*budget = *budget > cost ? *budget - cost : 1;	/* the last is the caller's to take */
-	if (!over)
-		return true;
-	f = call->node;
-	run_free(call->run);
-	c->ncalls--;
-	called(c, f, out, err);
-	return true;
+	for (uint32_t i = 0; i < f->ndeps; i++) {
+		v[i] = f->deps[i]->value ? value_ref(f->deps[i]->value) : NULL;
+		slice_breathe(1);
+	}
+	return v;
 }
 
 static void
-call_with(struct core *c, struct flow *f, struct value *const *in)
+operands_give(const struct flow *f, struct value **v, struct value **few)
 {
-	struct cont *cont = f->u.k.cont;
-	struct value *out = NULL;
-	struct err *err;
-
-	if (cont->ops->start == NULL) {
-		err = cont->ops->call(cont, c->graph, in, f->ndeps, &out);
-		called(c, f, out, err);
-		return;
+	for (uint32_t i = 0; i < f->ndeps; i++) {
+		value_unref(v[i]);
+		slice_breathe(1);
 	}
-	if (c->ncalls == c->calls_cap) {
-		c->calls_cap = c->calls_cap ? 2 * c->calls_cap : 4;
-		c->calls = xreallocarray(c->calls, c->calls_cap, sizeof *c->calls);
-	}
-	c->calls[c->ncalls++] = (struct call){ f, cont->ops->start(cont, c->graph, in, f->ndeps) };
+	if (v != few)
+		free(v);
 }
 
 static void
 call(struct core *c, struct flow *f)
 {
-	struct value **in = xcalloc(f->ndeps ? f->ndeps : 1, sizeof *in);
+	struct value *few[FEW], **in = operands_take(f, few), *out = NULL;
+	const struct flow *bad = failed_dep(c, f);
+	struct err *err;
 
-	if (f->ndeps > WIDE) {
-		wide_push(c, f, in);
-		return;
+	if (bad) {
+		core_inherit(c, f, bad);
+	} else {
+		err = f->u.k.cont->ops->call(f->u.k.cont, c->graph, in, f->ndeps, &out);
+		called(c, f, out, err);
 	}
-	for (uint32_t i = 0; i < f->ndeps; i++)
-		in[i] = f->deps[i]->value;
-	call_with(c, f, in);
-	free(in);
-}
-
-/* Takes up the operands' values from w->at on, WIDE at most; true: all of them. */
-static bool
-gather_some(struct wide *w)
-{
-	const struct flow *f = w->node;
-	uint32_t end = f->ndeps - w->at > WIDE ? w->at + WIDE : f->ndeps;
-
-	for (; w->at < end; w->at++)
-		w->in[w->at] = f->deps[w->at]->value ? value_ref(f->deps[w->at]->value) : NULL;
-	return end == f->ndeps;
-}
-
-/* False: there is none. */
-static bool
-wide_step(struct core *c)
-{
-	const struct flow *bad;
-	struct wide w;
-
-	if (c->nwides == 0)
-		return false;
-	w = c->wides[--c->nwides];
-	if (w.in ? !gather_some(&w) : !explore_some(c, w.node, &w.at)) {
-		c->wides[c->nwides++] = w;
-		return true;
-	}
-	if (w.in && (bad = failed_dep(c, w.node)) != NULL)
-		core_inherit(c, w.node, bad);
-	else if (w.in)
-		call_with(c, w.node, w.in);
-	wide_release(&w);
-	return true;
+	operands_give(f, in, few);
 }
 
 /* A restart takes the operands of before: the forced one stands for a value, not for where it comes from. */
@@ -541,40 +437,49 @@ static bool
 force_operands(struct core *c, struct flow *f)
 {
 	for (uint32_t i = 0; i < f->ndeps; i++)
-		if (!value_is_strict(f->deps[i]->value))
+		if (f->deps[i]->value && !value_is_strict(f->deps[i]->value))
 			force_operand(c, f, i);
 	return f->npending > 0;
 }
 
-/* Its physical key is known now. */
 static void
-exec_ready(struct core *c, struct flow *f)
+exec_keyed(struct core *c, struct flow *f, const struct digest *in)
 {
-	struct digest *in = core_in(c, f->ndeps);
 	struct flow_exec x = flow_exec_of(f);
 
-	for (uint32_t i = 0; i < f->ndeps; i++)
-		value_digest(f->deps[i]->value, &in[i]);
 	flow_exec_key(graph_universe(c->graph), KEY_PHYSICAL, &x, in, &f->pkey);
 	f->has_pkey = true;
 	f->state = !(f->flags & CORE_LOST) && core_may_lookup(c, f) ? FLOW_PLOOKUP : FLOW_READY;
 	core_enqueue(c, f);
 }
 
+/* Its physical key can be known now. */
+static void
+exec_ready(struct core *c, struct flow *f)
+{
+	struct value *few_values[FEW], **v = operands_take(f, few_values);
+	struct digest few[FEW], *in = f->ndeps <= FEW ? few : xcalloc(f->ndeps, sizeof *in);
+	const struct flow *bad = failed_dep(c, f);
+
+	for (uint32_t i = 0; i < f->ndeps && !bad; i++)
+		value_digest(v[i], &in[i]);
+	if (bad)
+		core_inherit(c, f, bad);
+	else
+		exec_keyed(c, f, in);
+	if (in != few)
+		free(in);
+	operands_give(f, v, few_values);
+}
+
 /* The logical key comes first: forcing changes what the operands are, not what they are called. */
 static void
 exec_operands(struct core *c, struct flow *f)
 {
-	const struct flow *bad;
-
 	if (c->config->cache != CACHE_OFF && !(f->flags & CORE_KEYED)) {
 		f->flags |= CORE_DEPSDONE;
 		await_keys(c, f);
-	} else if (force_operands(c, f)) {
-		return;
-	} else if ((bad = failed_dep(c, f)) != NULL) {
-		core_inherit(c, f, bad);
-	} else {
+	} else if (!force_operands(c, f)) {
 		exec_ready(c, f);
 	}
 }
@@ -630,6 +535,7 @@ core_edges_in_order(struct flow_edge *e)
 		next = e->next;
 		e->next = head;
 		head = e;
+		slice_breathe(1);
 	}
 	return head;
 }
@@ -637,11 +543,12 @@ core_edges_in_order(struct flow_edge *e)
 static void
 tell_dependents(struct core *c, struct flow *f)
 {
-	struct flow_edge *e = core_edges_in_order(f->on_done);
+	struct flow_edge *e = f->on_done;
 
 	f->on_done = NULL;
-	for (; e; e = e->next) {
+	for (e = core_edges_in_order(e); e; e = e->next) {
 		c->stats->visits++;
+		slice_breathe(1);
 		told_of(e->node, f);
 		if (e->node->state == FLOW_FORKED)
 			take_over(c, e->node);
@@ -714,16 +621,16 @@ core_restart(struct core *c)
 bool
 core_idle(const struct core *c)
 {
-	return c->queue.head == NULL && c->nwides == 0 && c->ncalls == 0 && c->walk.n == 0 && c->settled.n == 0;
+	return c->queue.head == NULL && c->walk.n == 0 && c->settled.n == 0;
 }
 
 struct flow *
-core_next(struct core *c, unsigned *budget)
+core_next(struct core *c)
 {
 	struct flow *f;
 
-	for (; *budget > 0; --*budget) {
-		if (call_step(c, budget) || wide_step(c) || keys_step(c))
+	while (slice_breathe(STEP_COST)) {
+		if (keys_step(c))
 			continue;
 		f = queue_pop(&c->queue);
 		if (!f)
@@ -745,7 +652,6 @@ core_next(struct core *c, unsigned *budget)
 			tell_dependents(c, f);
 			break;
 		default:
-			--*budget;
 			return f;
 		}
 	}

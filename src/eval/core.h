@@ -16,6 +16,9 @@
  *
  * A node is in the queue at most once, and acts by the state it has when it is taken out. Nothing
  * recurses: whatever an event sets going is queued.
+ *
+ * core_next breathes, so that in a slice it may be left in the middle of a node: then answers for others come (core_done,
+ * core_failed, core_missed, core_ready), which set those and queue them, and nothing else.
  */
 struct flow_queue {
 	struct flow *head, **tail;
@@ -30,19 +33,6 @@ struct flow_vec {
 };
 void flow_vec_push(struct flow_vec *, struct flow *);
 
-/* A node with very many operands, in the middle of something that goes over all of them; core_next goes on with it. */
-struct wide {
-	struct flow   *node;
-	uint32_t       at;
-	struct value **in;	/* owned, refs: the operands' values for its continuation; NULL: they are being asked for */
-};
-
-/* A continuation that is being called, in parts. */
-struct call {
-	struct flow	*node;
-	struct cont_run *run;	/* owned */
-};
-
 struct core {
 	struct graph	 *graph;	/* kept */
 	struct flow	 *root;
@@ -51,13 +41,7 @@ struct core {
 	struct flow_queue queue;
 	struct flow_vec	  walk, settled;	/* keys.c: to be walked, last first; to get their key */
 	size_t		  nsettled;		/* of those, done */
-	struct wide	 *wides;		/* a stack */
-	size_t		  nwides, wides_cap;
-	struct call	 *calls;		/* a stack */
-	size_t		  ncalls, calls_cap;
 	struct flow_vec	  failures;	/* nodes that failed on their own and were wanted */
-	struct digest	 *in;		/* scratch */
-	size_t		  nin;
 	bool		  doubtful;		/* a node that was done has failed: not all that need it were told */
 	uint64_t	  more_edges;	/* found on the way: forks, forced operands */
 	struct eval_stats *stats;	/* kept */
@@ -67,8 +51,8 @@ must_check struct err *core_init(struct core *, struct graph *, struct flow *roo
     struct eval_stats *);
 void core_release(struct core *);
 void core_want(struct core *, struct flow *);
-/* The next intent, or NULL: nothing to do, or budget steps are used up (then *budget is 0). */
-struct flow *core_next(struct core *, unsigned *budget);
+/* The next intent, or NULL: nothing to do, or the slice is to give up. */
+struct flow *core_next(struct core *);
 void core_missed(struct core *, struct flow *);
 void core_ready(struct core *, struct flow *);		/* not to be looked up after all: run it */
 void core_done(struct core *, struct flow *, struct value *);	/* takes the value */
@@ -110,7 +94,6 @@ enum {
 void core_enqueue(struct core *, struct flow *);	/* fine on one that is queued */
 void core_edge(struct core *, struct flow_edge **, struct flow *dependent);
 struct flow_edge *core_edges_in_order(struct flow_edge *);	/* reverses in place */
-struct digest *core_in(struct core *, size_t n);	/* room for n digests, until the next call */
 /* Finds the logical key of a node: interns below are set going, and the node is queued when it has it. */
 void keys_start(struct core *, struct flow *);
 void keys_resolved(struct core *, struct flow *intern);	/* its value or error is set */

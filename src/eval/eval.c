@@ -18,8 +18,6 @@
  * every decision about the whole is taken in its advance.
  */
 
-#define STEPS 1000	/* of the core in one turn of the loop */
-
 static const char *
 state_name(enum eval_state s)
 {
@@ -247,16 +245,32 @@ eval_settled(struct eval *e)
 	}
 }
 
+/* In the slice. What is wide waits for nothing but to be prepared. */
+static void
+run_core(void *arg)
+{
+	struct eval *e = arg;
+	struct flow *f;
+
+	for (;;) {
+		if (work_prepare(e))
+			continue;
+		if ((f = core_next(&e->core)) == NULL)
+			return;
+		eval_act(e, f);
+	}
+}
+
 static void
 eval_run(struct eval *e)
 {
-	unsigned budget = STEPS;
-	struct flow *f;
+	bool over;
 
-	while ((f = core_next(&e->core, &budget)) != NULL)
-		eval_act(e, f);
+	if (!slice_busy(e->slice))
+		slice_begin(e->slice, run_core, e);
+	over = slice_go(e->slice);
 	pump(e);
-	if (!core_idle(&e->core) || e->lookups.answered > 0 || e->trouble || (e->config.fail_fast && e->core.failures.n > 0)) {
+	if (!over || !core_idle(&e->core) || e->lookups.answered > 0 || e->trouble || (e->config.fail_fast && e->core.failures.n > 0)) {
 		op_wake(&e->op);
 	} else if (heal_pending(e)) {
 		heal_step(e);
@@ -327,6 +341,7 @@ eval_release(struct op *op)
 	struct work *w;
 	struct put *p;
 
+	slice_free(e->slice);
 	HASH_CLEAR(hh, e->keys);
 	while ((w = TAILQ_FIRST(&e->works)) != NULL) {
 		task_detach(&w->task);
@@ -376,6 +391,8 @@ eval_start(struct loop *loop, const struct eval_args *args, eval_cb *cb, void *a
 	e->origin = origin_new(cwd ? cwd : "/");
 	free(cwd);
 	TAILQ_INIT(&e->works);
+	TAILQ_INIT(&e->wide);
+	e->slice = slice_new();
 	TAILQ_INIT(&e->puts);
 	TAILQ_INIT(&e->due);
 	eval_windows_init(e);

@@ -4,6 +4,7 @@
 
 #include <uthash.h>
 
+#include "base/slice.h"
 #include "base/spare.h"
 #include "eval/config.h"
 #include "eval/core.h"
@@ -43,6 +44,8 @@ struct work {
 	struct node_config nc;
 	struct exec_result result;	/* waits for its record */
 	bool		   has_result, started;
+	bool		   in_wide;	/* its configuration is still to be made, in parts */
+	size_t		   ahead;	/* inputs of a configuration that was made so, until it is started */
 	unsigned	   retry, losses;
 	unsigned	   grown;	/* of the retries, those for want of memory */
 	double		   learned;	/* what its memory began with, or 0: as asked */
@@ -51,13 +54,13 @@ struct work {
 	struct digest	   key;		/* of an exec: in the table of keys */
 	bool		   keyed;
 	struct flow_queue  twins;	/* other nodes with this key: what comes of it is theirs once its record is durable */
-	TAILQ_ENTRY(work)  link;
+	TAILQ_ENTRY(work)  link, wide_link;
 	UT_hash_handle	   hh;
 };
 
 enum eval_state {
-	EVAL_RUN,	/* nodes are taken up and answers come */
-	EVAL_RESULT,	/* the files of the result are seen to be there; back to RUN when one is not */
+	EVAL_RUN,	/* nodes are taken up, in the slice, and answers come */
+	EVAL_RESULT,	/* the files of the result are seen to be there, likewise; back to RUN when one is not */
 	EVAL_STOP,	/* nothing new is begun; waits for the works that are to end by themselves */
 	EVAL_DRAIN,	/* waits for the writes to the cache */
 };
@@ -72,12 +75,16 @@ struct eval {
 	struct eval_args   args;
 	struct eval_config config;
 	struct core	   core;
+	struct slice	  *slice;	/* owned: what is gone over in it may be long */
 	struct flow	  *root;	/* the node whose value is the result: strict */
 	struct eval_stats  stats;
 	struct origin	  *origin;
 	struct window	   lookups, light, *shapes;
 	TAILQ_HEAD(, window) due;
 	TAILQ_HEAD(, work) works;
+	TAILQ_HEAD(, work) wide;	/* of these, the in_wide */
+	struct work	  *preparing;	/* whose configuration is being made; not in wide any more */
+	size_t		   ahead;	/* the sum of theirs */
 	size_t		   nworks;
 	struct spare	   spares;	/* for works */
 	struct work	  *keys;	/* works of execs, by physical key */
@@ -112,14 +119,14 @@ void work_check(struct eval *, const struct file *);	/* another file of it */
 /* Ends a work: kill asks for the end of its exec and waits, else the exec goes on by itself. */
 void work_stop(struct work *, bool kill);
 void work_free(struct work *);
+bool work_prepare(struct eval *);			/* in the slice: false: nothing to be prepared */
 void eval_twins_empty(struct eval *);			/* as if nobody had asked for them */
 void eval_windows_empty(struct eval *);			/* of execs and look-ups: as if nobody had asked for them */
 
 /* seen.c: the files of a long result that need not be looked at */
 struct seen;
-struct seen *seen_begin(const struct value *);		/* gives; NULL: it is short */
+struct seen *seen_ask(struct eval *);			/* gives; NULL: it is short. It breathes */
 void seen_free(struct seen *);
-bool seen_ask(struct eval *, struct seen *);		/* false: once more in the next turn */
 bool seen_has(const struct seen *, const struct digest *id);	/* it is there */
 void seen_remember(struct eval *, struct seen *);	/* all of them are */
 

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "eval/core.h"
 
+#include <stdlib.h>
+
+#include "base/slice.h"
+#include "base/xalloc.h"
+
 /*
  * Logical keys. They come from below: a node has its key when all that it is made from have theirs,
  * and a local input has its own when it has been read. A walk goes down once through what has no key
@@ -10,12 +15,14 @@
  * need its value fail, and the others are merely not looked up.
  */
 
+#define FEW 8	/* parts: room for those is on the stack */
+
 /* All of its parts are known. */
 static void
 settle_one(struct core *c, struct flow *f)
 {
 	uint32_t n = f->ndeps + f->ncaptured;
-	struct digest *in;
+	struct digest few[FEW], *in = few;
 
 	f->flags |= CORE_KEYED;
 	f->dirty = f->dirty || f->op == FLOW_EXTERN;
@@ -23,10 +30,15 @@ settle_one(struct core *c, struct flow *f)
 		f->flags |= CORE_KEYLESS;
 	if (f->flags & CORE_KEYLESS)
 		return;
-	in = core_in(c, n);
-	for (uint32_t i = 0; i < n; i++)
+	if (n > FEW)
+		in = xcalloc(n, sizeof *in);
+	for (uint32_t i = 0; i < n; i++) {
 		in[i] = f->deps[i]->lkey;
+		slice_breathe(1);
+	}
 	flow_logical_key(graph_universe(c->graph), f, in, &f->lkey);
+	if (in != few)
+		free(in);
 	f->has_lkey = true;
 }
 
@@ -42,7 +54,7 @@ pass_on(struct flow *to, const struct flow *from)
 static void
 settle(struct core *c, struct flow *f)
 {
-	struct flow_edge *e = core_edges_in_order(f->on_key);
+	struct flow_edge *e = f->on_key;
 
 	if (f->flags & CORE_KEYED)
 		return;
@@ -50,8 +62,9 @@ settle(struct core *c, struct flow *f)
 	if (f->state == FLOW_KEYS)
 		core_enqueue(c, f);
 	f->on_key = NULL;
-	for (; e; e = e->next) {
+	for (e = core_edges_in_order(e); e; e = e->next) {
 		c->stats->key_visits++;
+		slice_breathe(1);
 		pass_on(e->node, f);
 		if (--e->node->nkeys == 0)
 			flow_vec_push(&c->settled, e->node);
@@ -75,6 +88,7 @@ walk_one(struct core *c, struct flow *f)
 	for (uint32_t i = f->ndeps + f->ncaptured; i-- > 0;) {	/* so that the first one is on top */
 		struct flow *d = f->deps[i];
 
+		slice_breathe(1);
 		if (d->flags & CORE_KEYED) {
 			c->stats->key_visits++;
 			pass_on(f, d);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 #include "eval/eval_priv.h"
 
@@ -11,28 +12,14 @@
  * stamps as they stood before the files were looked at. A part whose stamp is the same now need not be looked at.
  */
 #define SEEN_MIN  1000	/* parts of the result: below, a look at each costs next to nothing, and sees changed bytes as well */
-#define SEEN_STEP 4096	/* parts in a turn of the loop */
 
 struct seen {
 	struct sha256 sha;
-	size_t	      at;		/* of the value's parts, the next to enter the key */
 	struct digest key;		/* of all files, in order */
 	uint64_t      now[REPO_PARTS];	/* before anything was looked at */
 	bool	      same[REPO_PARTS];
 	bool	      differs;		/* what is remembered is another */
 };
-
-struct seen *
-seen_begin(const struct value *v)
-{
-	struct seen *s;
-
-	if (value_nparts(v) < SEEN_MIN)
-		return NULL;
-	s = xcalloc(1, sizeof *s);
-	sha256_init(&s->sha);
-	return s;
-}
 
 void
 seen_free(struct seen *s)
@@ -67,20 +54,21 @@ compare(struct eval *e, struct seen *s)
 		s->same[i] = s->now[i] != 0 && s->now[i] == before[i];
 }
 
-bool
-seen_ask(struct eval *e, struct seen *s)
+struct seen *
+seen_ask(struct eval *e)
 {
 	const struct value *v = e->root->value;
-	size_t n = value_nparts(v), upto = n - s->at > SEEN_STEP ? s->at + SEEN_STEP : n;
+	struct seen *s;
 
-	for (; s->at < upto; s->at++)
-		value_each_file(value_part(v, s->at), add_file, s);
-	if (s->at < n)
-		return false;
+	if (value_nparts(v) < SEEN_MIN)
+		return NULL;
+	s = xcalloc(1, sizeof *s);
+	sha256_init(&s->sha);
+	value_each_file(v, add_file, s);
 	sha256_final(&s->sha, &s->key);
-	if ((e->config.cache & CACHE_READ) != 0)
+	if (slice_breathe(1) && (e->config.cache & CACHE_READ) != 0)
 		compare(e, s);
-	return true;
+	return s;
 }
 
 bool

@@ -15,6 +15,8 @@
 
 #define RETRIES 3	/* of one exec within a try, after its memory was too small or it failed for a while */
 #define LOSSES 3	/* attempts that may be lost before the trouble is the run's */
+#define WIDE   1000	/* inputs: the configuration is made in the slice, before the exec is submitted */
+#define AHEAD  1000000	/* of such, that may wait to be started: a hundred bytes each */
 
 static void work_submit(struct work *);
 
@@ -84,6 +86,11 @@ work_free(struct work *w)
 
 	assert(w->task == NULL);
 	op_cancel(&w->op);
+	if (w->in_wide)
+		TAILQ_REMOVE(&e->wide, w, wide_link);
+	if (e->preparing == w)
+		e->preparing = NULL;
+	e->ahead -= w->ahead;
 	leave_keys(w);
 	TAILQ_REMOVE(&e->works, w, link);
 	e->nworks--;
@@ -449,7 +456,7 @@ note_started(struct work *w, bool joined)
 {
 	struct eval *e = w->eval;
 	struct flow *f = w->node;
-	struct digest *in = core_in(&e->core, f->ndeps);
+	struct digest *in = xcalloc(f->ndeps + 1, sizeof *in);
 	struct flow_exec x = flow_exec_of(f);
 	struct key_components parts;
 
@@ -459,6 +466,7 @@ note_started(struct work *w, bool joined)
 	note(e, (struct eval_event){ .kind = EV_STARTED, .node = f, .config = &w->nc.config, .components = &parts,
 	    .joined = joined });
 	key_components_release(&parts);
+	free(in);
 }
 
 /* May another run's attempt answer for this node? Only one that could have been looked up, and would have been trusted. */
@@ -475,7 +483,7 @@ work_starting(bool joined, void *arg)
 	struct eval *e = w->eval;
 	struct exec_config *c = &w->nc.config;
 
-	if (w->node && w->node->op == FLOW_EXEC)
+	if (w->node && w->node->op == FLOW_EXEC && !w->nc.arena)
 		node_config_exec(&w->nc, e->origin, w->node);
 	c->claim = e->config.claim;
 	c->claim.retry = w->retry;
@@ -488,6 +496,11 @@ work_starting(bool joined, void *arg)
 		return c;
 	}
 	node_resources(w->node, w->learned, w->grown, &eval_alloc(e)->resources, &c->resources);
+	if (w->ahead > 0) {
+		e->ahead -= w->ahead;
+		w->ahead = 0;
+		op_wake(&e->op);
+	}
 	w->started = true;
 	w->healed = heal_now(e);
 	e->stats.waiting--;
@@ -512,7 +525,6 @@ work_submit(struct work *w)
 		exec_result_release(&w->result);
 	w->has_result = false;
 	if (exec) {
-		node_config_release(&w->nc);
 		if (w->started)
 			e->stats.running--;
 		e->stats.waiting += w->started;
@@ -558,7 +570,38 @@ exec_begin(struct eval *e, struct window *win, struct flow *f)
 	w->key = f->pkey;
 	w->keyed = true;
 	HASH_ADD(hh, e->keys, key, sizeof w->key, w);
+	if (node_width(f) <= WIDE) {
+		work_submit(w);
+		return;
+	}
+	w->in_wide = true;
+	TAILQ_INSERT_TAIL(&e->wide, w, wide_link);
+	op_wake(&e->op);
+}
+
+/* One whose configuration is long; those that are made wait for room with it, so that there are not too many of them. */
+bool
+work_prepare(struct eval *e)
+{
+	struct work *w = TAILQ_FIRST(&e->wide);
+	struct node_config nc;
+
+	if (!w || e->ahead >= AHEAD)
+		return false;
+	TAILQ_REMOVE(&e->wide, w, wide_link);
+	w->in_wide = false;
+	e->preparing = w;
+	node_config_exec(&nc, e->origin, w->node);
+	if (!slice_breathe(1) || e->preparing != w) {	/* it was given up meanwhile */
+		node_config_release(&nc);
+		return true;
+	}
+	e->preparing = NULL;
+	w->nc = nc;
+	w->ahead = nc.config.ninputs;
+	e->ahead += w->ahead;
 	work_submit(w);
+	return true;
 }
 
 void

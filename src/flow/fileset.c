@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -232,6 +233,7 @@ fileset_each(const struct fileset *fs, fileset_file_cb *cb, void *arg)
 			fileset_each(fs->u.elems[i], cb, arg);
 		else
 			cb(fs->u.entries[i].path, &fs->u.entries[i].file, arg);
+		slice_breathe(1);
 	}
 }
 
@@ -314,6 +316,7 @@ fileset_digest(const struct fileset *fs, struct digest *out)
 			w1_add_str(&w, W1_NAME, (uint32_t)i, fs->u.entries[i].path);
 			w1_add_digest(&w, W1_DIGEST, (uint32_t)i, &fs->u.entries[i].file.id);
 		}
+		slice_breathe(2);
 	}
 	w1_final(&w, out);
 }

@@ -56,23 +56,15 @@ struct flow_exec {
 /* Continuations: refcounted, re-callable, never blocking. */
 struct cont;
 struct graph;
-/* A call under way, for those whose work may be long. */
-struct cont_run {
-	const struct cont_run_ops *ops;
-};
-struct cont_run_ops {
-	/* A part of it, a fraction of a millisecond. True: it is over, and *out or *err is set. */
-	bool (*step)(struct cont_run *, struct value **out, struct err **err);
-	void (*free)(struct cont_run *);
-};
 struct cont_ops {
 	const char *name;
 	bool	    strict;	/* what it gives is strict, or a flow that gives such: flow_force adds nothing */
-	/* in: values of the deps, borrowed. Gives *out: a value, delayed parts allowed. */
+	/*
+	 * in: values of the deps, borrowed. Gives *out: a value, delayed parts allowed. It is called in a slice, and where it
+	 * takes long it breathes; when it is to give up, what it gives does not matter.
+	 */
 	struct err *(*call)(struct cont *, struct graph *, struct value *const *in, size_t n, struct value **out);
 	void (*free)(struct cont *);
-	/* The same in parts: nothing has been done yet. It lives no longer than the graph. NULL: a call is never long. */
-	struct cont_run *(*start)(struct cont *, struct graph *, struct value *const *in, size_t n);
 };
 struct cont {
 	unsigned refs;

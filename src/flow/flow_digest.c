@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -30,6 +31,7 @@ add_exec(struct w1 *w, const char *universe, const struct flow_exec *x, const st
 			w1_add(w, W1_OUTPUT, i, &index, sizeof index);
 		else
 			w1_add_digest(w, W1_INPUT, i, &in[a->index]);
+		slice_breathe(1);
 	}
 	w1_add_u64(w, 1, x->nouts);
 	for (uint32_t i = 0; i < x->nouts; i++)
@@ -48,8 +50,10 @@ digests_of(struct flow *const *deps, size_t n)
 {
 	struct digest *d = xcalloc(n ? n : 1, sizeof *d);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		d[i] = deps[i]->digest;
+		slice_breathe(1);
+	}
 	return d;
 }
 
@@ -67,8 +71,10 @@ node_digest_exec(
 	w1_init(&w, "node-exec");
 	add_exec(&w, universe, x, in);
 	w1_add_u64(&w, 2, x->nondeterministic);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		w1_add_digest(&w, W1_DIGEST, (uint32_t)i, &in[i]);
+		slice_breathe(1);
+	}
 	w1_final(&w, out);
 	free(in);
 }
@@ -102,10 +108,13 @@ node_digest_k(const struct digest *own, struct flow *const *deps, size_t ndeps, 
 
 	w1_init(&w, "node-k");
 	add_k(&w, own, ndeps, ncaptured);
-	for (size_t i = 0; i < ndeps; i++)
-		w1_add_digest(&w, W1_INPUT, (uint32_t)i, &deps[i]->digest);
-	for (size_t i = 0; i < ncaptured; i++)
-		w1_add_digest(&w, W1_DELAYED, (uint32_t)i, &captured[i]->digest);
+	for (size_t i = 0; i < ndeps + ncaptured; i++) {
+		if (i < ndeps)
+			w1_add_digest(&w, W1_INPUT, (uint32_t)i, &deps[i]->digest);
+		else
+			w1_add_digest(&w, W1_DELAYED, (uint32_t)(i - ndeps), &captured[i - ndeps]->digest);
+		slice_breathe(2);
+	}
 	w1_final(&w, out);
 }
 
@@ -144,8 +153,10 @@ k_key(const char *universe, const struct flow *f, const struct digest *in, struc
 	w1_init(&w, "k-logical");
 	w1_add_str(&w, W1_TEXT, 0, universe);
 	add_k(&w, f->u.k.own, f->ndeps, f->ncaptured);
-	for (uint32_t i = 0; i < f->ndeps + f->ncaptured; i++)
+	for (uint32_t i = 0; i < f->ndeps + f->ncaptured; i++) {
 		w1_add_digest(&w, i < f->ndeps ? W1_INPUT : W1_DELAYED, i, &in[i]);
+		slice_breathe(1);
+	}
 	w1_final(&w, out);
 }
 
@@ -159,8 +170,10 @@ content_key(const struct value *v, const struct digest *in, size_t n, struct dig
 	value_skeleton(v, &d);
 	w1_init(&w, "content");
 	w1_add_digest(&w, W1_DIGEST, 0, &d);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		w1_add_digest(&w, W1_DELAYED, (uint32_t)i, &in[i]);
+		slice_breathe(1);
+	}
 	w1_final(&w, out);
 }
 

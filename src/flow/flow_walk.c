@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -74,10 +75,14 @@ flow_requirements_of(struct flow *root, struct requirements *out)
 			requirements_add_serial(out, &f->u.exec.form->resources);
 		else if (f->op == FLOW_REQUIREMENTS)
 			requirements_add(out, f->u.req.req);
-		for (uint32_t i = 0; i < f->ndeps; i++)
+		for (uint32_t i = 0; i < f->ndeps; i++) {
 			walk_push(&w, f->deps[i]);
+			slice_breathe(1);
+		}
 	}
-	for (size_t i = 0; i < w.n; i++)
+	for (size_t i = 0; i < w.n; i++) {
 		w.v[i]->mark = false;
+		slice_breathe(1);
+	}
 	free(w.v);
 }

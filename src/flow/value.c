@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
  * Making, reading and releasing values. What is easy to get wrong: a constructor takes the references
  * of its parts, a getter only borrows. Release keeps a list of the dying, so that neither nested values
- * nor functions that capture functions recurse.
+ * nor functions that capture functions recurse; while a slice is left in the middle of that, whatever dies
+ * waits on the list until it goes on.
  */
 
 static void *
@@ -61,8 +63,10 @@ release_parts(struct value *v)
 		if (--fn->refs == 0)
 			fn->ops->free(fn);
 	} else {
-		for (size_t i = 0; i < comp_nparts(v); i++)
+		for (size_t i = 0; i < comp_nparts(v); i++) {
 			value_unref(((struct val_comp *)v)->v[i]);
+			slice_breathe(1);
+		}
 	}
 	free(v);
 }
@@ -270,8 +274,10 @@ comp_of(enum value_kind kind, const char *const *names, struct value **v, size_t
 {
 	struct val_comp *c = comp_alloc(kind, n, n, names, names ? n : 0);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		comp_set(c, i, v[i]);
+		slice_breathe(1);
+	}
 	return &c->head;
 }
 
@@ -320,6 +326,7 @@ entry_cmp(const void *pa, const void *pb)
 	const struct entry *a = pa, *b = pb;
 	int c = value_cmp(a->key, b->key);
 
+	slice_breathe(1);
 	return c != 0 ? c : (a->seq > b->seq) - (a->seq < b->seq);
 }
 
@@ -356,6 +363,7 @@ value_map(struct value **keys, struct value **values, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		comp_set(c, i, e[i].key);
 		comp_set(c, n + i, e[i].value);
+		slice_breathe(1);
 	}
 	free(e);
 	return &c->head;
@@ -433,13 +441,6 @@ size_t
 value_nparts(const struct value *v)
 {
 	return value_is_comp(v) ? comp_nparts(v) : 0;
-}
-
-struct value *
-value_part(const struct value *v, size_t i)
-{
-	assert(i < value_nparts(v));
-	return VAL(val_comp, v)->v[i];
 }
 
 size_t

@@ -76,9 +76,7 @@ struct fileset *value_get_dir(const struct value *);
 struct flow *value_get_flow(const struct value *);
 struct value_func *value_get_func(const struct value *);
 size_t value_len(const struct value *);				/* elements, entries, fields */
-/* Everything it is made of, keys of a map included: for walks that go part by part. 0: it has no parts. */
-size_t value_nparts(const struct value *);
-struct value *value_part(const struct value *, size_t i);
+size_t value_nparts(const struct value *);			/* all that it is made of, keys of a map included */
 struct value *value_at(const struct value *, size_t i);		/* list, tuple, struct, module, map's value */
 struct value *value_key_at(const struct value *, size_t i);	/* map, in natural key order */
 struct value *value_lookup(const struct value *map, const struct value *key);	/* NULL if absent */
@@ -109,6 +107,7 @@ struct value *value_subst(const struct value *, struct value *const *repl, size_
 /* Calls fn for each file in a strict value (files and directories' files). */
 void value_each_file(const struct value *, fileset_file_cb *, void *arg);
 
+/* Both of these breathe, and what they give when they are to give up is not whole. */
 /* The long form of the reference (values.Sprint): `"text"`, `file(sha256=sha256:…, size=3)`, `{x: 1}`, `func(?)`. */
 void value_print(const struct value *, const struct type *, struct buf *);	/* type may be NULL */
 json_t *value_json(const struct value *);	/* gives typed JSON, contracts: {"$file":…}, {"$int":…}, … */

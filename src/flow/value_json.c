@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 #include "flow/flow.h"
 
@@ -95,6 +96,7 @@ dir_json(const struct fileset *fs)
 		const struct fileset_entry *e = fileset_at(fs, i);
 		struct buf hex = BUF_INIT;
 
+		slice_breathe(10);
 		if (json_object_set_new(paths, e->path, file_json(&e->file)) == 0)
 			continue;
 		if (odd == NULL)
@@ -111,8 +113,10 @@ list_json(const struct value *v)
 {
 	json_t *a = json_array();
 
-	for (size_t i = 0; i < value_len(v); i++)
+	for (size_t i = 0; i < value_len(v); i++) {
 		json_array_append_new(a, value_json(value_at(v, i)));
+		slice_breathe(5);
+	}
 	return a;
 }
 
@@ -121,9 +125,11 @@ map_json(const struct value *v)
 {
 	json_t *a = json_array();
 
-	for (size_t i = 0; i < value_len(v); i++)
+	for (size_t i = 0; i < value_len(v); i++) {
 		json_array_append_new(
 		    a, json_pack("[o, o]", value_json(value_key_at(v, i)), value_json(value_at(v, i))));
+		slice_breathe(10);
+	}
 	return tagged("$map", a);
 }
 
@@ -198,20 +204,65 @@ file_json_text(const struct file *f, struct buf *out)
 	buf_addch(out, '}');
 }
 
+static void
+list_json_text(const struct value *v, struct buf *out)
+{
+	buf_addch(out, '[');
+	for (size_t i = 0; i < value_len(v); i++) {
+		if (i > 0)
+			buf_addch(out, ',');
+		value_json_text(value_at(v, i), out);
+		if (!slice_breathe(3))
+			return;
+	}
+	buf_addch(out, ']');
+}
+
+static void
+map_json_text(const struct value *v, struct buf *out)
+{
+	for (size_t i = 0; i < value_len(v); i++) {
+		buf_addstr(out, i > 0 ? ",[" : "[");
+		value_json_text(value_key_at(v, i), out);
+		buf_addch(out, ',');
+		value_json_text(value_at(v, i), out);
+		buf_addch(out, ']');
+		if (!slice_breathe(6))
+			return;
+	}
+}
+
+/* Names are identifiers: nothing to be escaped. */
+static void
+fields_json_text(const struct value *v, struct buf *out)
+{
+	for (size_t i = 0; i < value_len(v); i++) {
+		buf_addf(out, "%s\"%s\":", i > 0 ? "," : "", value_name_at(v, i));
+		value_json_text(value_at(v, i), out);
+	}
+}
+
 void
 value_json_text(const struct value *v, struct buf *out)
 {
+	enum value_kind kind = value_kind(v);
 	json_t *j;
 
-	if (value_kind(v) == VAL_LIST) {
-		buf_addch(out, '[');
-		for (size_t i = 0; i < value_len(v); i++) {
-			if (i > 0)
-				buf_addch(out, ',');
-			value_json_text(value_at(v, i), out);
-		}
-		buf_addch(out, ']');
-	} else if (value_kind(v) == VAL_FILE && !digest_is_zero(&value_get_file(v)->id)) {
+	if (kind == VAL_LIST) {
+		list_json_text(v, out);
+	} else if (kind == VAL_TUPLE) {
+		buf_addstr(out, "{\"$tuple\":");
+		list_json_text(v, out);
+		buf_addch(out, '}');
+	} else if (kind == VAL_MAP) {
+		buf_addstr(out, "{\"$map\":[");
+		map_json_text(v, out);
+		buf_addstr(out, "]}");
+	} else if (kind == VAL_STRUCT) {
+		buf_addch(out, '{');
+		fields_json_text(v, out);
+		buf_addch(out, '}');
+	} else if (kind == VAL_FILE && !digest_is_zero(&value_get_file(v)->id)) {
 		file_json_text(value_get_file(v), out);
 	} else {
 		j = value_json(v);

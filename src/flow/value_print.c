@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "flow/flow.h"
 
 /*
@@ -59,6 +60,8 @@ print_dir(const struct fileset *fs, struct buf *out)
 		buf_add_quoted(out, e->path, strlen(e->path));
 		buf_addstr(out, ": ");
 		print_file(&e->file, out);
+		if (!slice_breathe(3))
+			return;
 	}
 	buf_addch(out, ')');
 }
@@ -88,6 +91,8 @@ print_parts(const struct value *v, const struct type *t, struct buf *out)
 		if (!map && !list && t != NULL && t->kind == TYPE_TUPLE && i < t->nfields)
 			et = t->fields[i].type;
 		value_print(value_at(v, i), et, out);
+		if (!slice_breathe(2))
+			return;
 	}
 	buf_addch(out, map || list ? ']' : ')');
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 #include "flow/flow.h"
 
@@ -90,6 +91,7 @@ parts_cmp(const struct value *a, const struct value *b)
 
 		if (c != 0)
 			return c;
+		slice_breathe(1);
 	}
 	return (m > n) - (m < n);
 }
@@ -243,6 +245,7 @@ comp_digest(const struct value *v, bool skeleton, struct w1 *w)
 		if (order != NULL)
 			w1_add_str(w, W1_NAME, (uint32_t)i, c->names[k]);
 		part_digest(c->v[k], skeleton, w, (uint32_t)i);
+		slice_breathe(2);
 	}
 	free(order);
 }
@@ -361,8 +364,10 @@ value_each_flow(const struct value *v, value_flow_cb *fn, void *arg)
 		return;
 	}
 	order = name_order_if_named(v);
-	for (size_t i = 0; i < comp_nparts(v); i++)
+	for (size_t i = 0; i < comp_nparts(v); i++) {
 		value_each_flow(VAL(val_comp, v)->v[order ? order[i] : i], fn, arg);
+		slice_breathe(1);
+	}
 	free(order);
 }
 
@@ -382,8 +387,10 @@ value_each_captured(const struct value *v, value_flow_cb *fn, void *arg)
 		return;
 	}
 	order = name_order_if_named(v);
-	for (size_t i = 0; i < comp_nparts(v); i++)
+	for (size_t i = 0; i < comp_nparts(v); i++) {
 		value_each_captured(VAL(val_comp, v)->v[order ? order[i] : i], fn, arg);
+		slice_breathe(1);
+	}
 	free(order);
 }
 
@@ -401,8 +408,10 @@ subst(const struct value *v, struct value *const **next)
 		return value_ref(*(*next)++);
 	parts = xcalloc(n, sizeof *parts);
 	order = name_order_if_named(v);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		parts[order ? order[i] : i] = subst(c->v[order ? order[i] : i], next);
+		slice_breathe(1);
+	}
 	free(order);
 	switch (value_kind(v)) {
 	case VAL_MAP:
@@ -447,7 +456,9 @@ value_each_file(const struct value *v, fileset_file_cb *cb, void *arg)
 	} else if (v->kind == VAL_DIR) {
 		fileset_each(value_get_dir(v), cb, arg);
 	} else if (value_is_comp(v)) {
-		for (size_t i = 0; i < comp_nparts(v); i++)
+		for (size_t i = 0; i < comp_nparts(v); i++) {
 			value_each_file(VAL(val_comp, v)->v[i], cb, arg);
+			slice_breathe(1);
+		}
 	}
 }

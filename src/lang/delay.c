@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -55,7 +56,6 @@ value_with(const struct value *v, struct flow *flow, struct value *by)
 	return out;
 }
 
-/* The operation begins; what it leaves to be done stands on the stack. */
 static struct err *
 waiting_begin(const struct waiting *w, struct value *const *in, size_t nin, struct value **out)
 {
@@ -72,6 +72,7 @@ waiting_begin(const struct waiting *w, struct value *const *in, size_t nin, stru
 			v[i] = value_with(old, w->need, in[nin - 1]);
 			value_unref(old);
 		}
+		slice_breathe(1);
 	}
 	for (size_t i = 0; i < w->ncaptured; i++)
 		env_push(&op.place.env, op.piece->free[i], value_ref(w->v[w->n + i]));
@@ -87,46 +88,8 @@ waiting_call(struct cont *cont, struct graph *g unused_arg, struct value *const 
 {
 	struct waiting *w = container_of(cont, struct waiting, cont);
 	struct frame *base = w->lo->top;
-	struct err *err = waiting_begin(w, in, nin, out);
 
-	return err ? err : lower_run(w->lo, base, out);
-}
-
-struct waiting_run {
-	struct cont_run	  run;
-	struct lower_part part;
-};
-
-static bool
-waiting_step(struct cont_run *run, struct value **out, struct err **err)
-{
-	return lower_part_step(&container_of(run, struct waiting_run, run)->part, out, err);
-}
-
-static void
-waiting_run_free(struct cont_run *run)
-{
-	struct waiting_run *r = container_of(run, struct waiting_run, run);
-
-	lower_part_release(&r->part);
-	free(r);
-}
-
-static const struct cont_run_ops waiting_run_ops = { waiting_step, waiting_run_free };
-
-static struct cont_run *
-waiting_start(struct cont *cont, struct graph *g unused_arg, struct value *const *in, size_t nin)
-{
-	struct waiting *w = container_of(cont, struct waiting, cont);
-	struct waiting_run *r = xcalloc(1, sizeof *r);
-	struct value *v = NULL;
-	struct err *err;
-
-	r->run.ops = &waiting_run_ops;
-	lower_part_begin(&r->part, w->lo);
-	err = waiting_begin(w, in, nin, &v);
-	lower_part_begun(&r->part, v, err);
-	return &r->run;
+	return lower_run(w->lo, base, waiting_begin(w, in, nin, out), out);
 }
 
 static void
@@ -140,8 +103,8 @@ waiting_free(struct cont *cont)
 	free(w);
 }
 
-static const struct cont_ops waiting_ops = { "operation", false, waiting_call, waiting_free, waiting_start };
-static const struct cont_ops waiting_strict_ops = { "operation", true, waiting_call, waiting_free, waiting_start };
+static const struct cont_ops waiting_ops = { "operation", false, waiting_call, waiting_free };
+static const struct cont_ops waiting_strict_ops = { "operation", true, waiting_call, waiting_free };
 
 /* While a node is made: its digest, and who is dep and who captured. */
 struct making {
@@ -204,8 +167,8 @@ waiting_new(struct lower *lo, const struct lower_op *op, struct value **v, size_
 	w->ncaptured = op->piece ? op->piece->nfree : 0;
 	w->is_dep = xcalloc(n ? n : 1, sizeof *w->is_dep);
 	w->v = xcalloc(n + w->ncaptured + 1, sizeof *w->v);
-	for (size_t i = 0; i < n; i++)
-		w->v[i] = v[i];
+	if (n > 0)
+		memcpy(w->v, v, n * sizeof *v);
 	for (size_t i = 0; i < w->ncaptured; i++)
 		w->v[n + i] = value_ref(env_get(op->place.env, op->piece->free[i]));
 	return w;
@@ -226,6 +189,7 @@ make_node(struct lower *lo, const struct lower_op *op, struct value **v, size_t 
 	m.captured = xcalloc(most, sizeof *m.captured);
 	add_op(&m, op);
 	for (size_t i = 0; i < n; i++) {
+		slice_breathe(2);
 		if (wait == NULL || !wait[i]) {
 			add_value(&m, w->v[i]);
 			continue;
@@ -273,6 +237,7 @@ with_values(struct lower *lo, const struct lower_op *op, const enum operand *mod
 			v[i] = value_flow(flow_force(lo->g, v[i]));
 		wait[i] = modes[i] != OPERAND_RAW && value_kind(v[i]) == VAL_FLOW;
 		any |= wait[i];
+		slice_breathe(1);
 	}
 	if (any)
 		*out = make_node(lo, op, v, n, wait, NULL);

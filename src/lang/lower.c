@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 #include "lang/sys.h"
 
@@ -49,8 +50,10 @@ lower_pos(const struct span *span)
 void
 values_unref(struct value **v, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		value_unref(v[i]);
+		slice_breathe(1);
+	}
 }
 
 static struct value *

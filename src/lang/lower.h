@@ -34,7 +34,7 @@ struct lower {
 	struct program	    *p;
 	struct graph	    *g;
 	const char	    *dir;	/* absolute: local paths are relative to it */
-	struct frame	    *top;	/* of the stack, or NULL */
+	struct frame	    *top;	/* of the stack, or NULL. There is one evaluation at a time */
 	unsigned	     calls;	/* of functions, on the stack */
 	unsigned	     nested;	/* of lower_expr */
 	struct regexp_cache *regexps;
@@ -71,23 +71,11 @@ must_check struct err *frame_await(
 /* Evaluates the body of a function. */
 must_check struct err *frame_call(struct lower *, const struct span *, const struct expr *body, const struct place *,
     struct value **out);
-/* Until the stack is down to base again. *out: the value, if it is there already. */
-must_check struct err *lower_run(struct lower *, struct frame *base, struct value **out);
-
-/* An evaluation in parts, with a stack of its own while others go on. */
-struct lower_part {
-	struct lower *lo;
-	struct frame *top;	/* NULL: it is over */
-	unsigned      calls;
-	struct value *got;	/* owned: for the frame on top, or the result */
-	struct err   *err;	/* owned: the end */
-};
-/* Between these two, whatever begins an evaluation: with_values, lower_unit, … */
-void lower_part_begin(struct lower_part *, struct lower *);
-void lower_part_begun(struct lower_part *, struct value *, struct err *);	/* takes what that gave */
-/* Goes on for a while; true: it is over, and the value or error is given. */
-bool lower_part_step(struct lower_part *, struct value **out, struct err **err);
-void lower_part_release(struct lower_part *);
+/*
+ * Until the stack is down to base again. *out, or err, taken: of what has begun the evaluation. In a slice it breathes, and fails when
+ * it is to give up; meanwhile nothing else may be evaluated in this instantiation.
+ */
+must_check struct err *lower_run(struct lower *, struct frame *base, struct err *, struct value **out);
 
 /* `POS: text`, kind EVAL. */
 struct err *lower_err(const struct span *, const char *fmt, ...) printf_like(2, 3);

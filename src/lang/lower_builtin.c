@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 #include "lang/builtin.h"
 
@@ -71,6 +72,7 @@ zip_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *con
 		struct value *pair[2] = { value_ref(value_at(v[0], i)), value_ref(value_at(v[1], i)) };
 
 		pairs[i] = value_tuple(pair, 2);
+		slice_breathe(2);
 	}
 	*out = value_list(pairs, len);
 	free(pairs);
@@ -85,8 +87,10 @@ parts_of(struct lower *lo, const struct span *span, const struct value *list, si
 	struct value **v = xcalloc(n ? n : 1, sizeof *v);
 	struct err *err = NULL;
 
-	for (i = 0; i < n && err == NULL; i++)
+	for (i = 0; i < n && err == NULL; i++) {
 		err = lower_part(lo, span, value_ref(value_at(list, i)), which, &v[i]);
+		slice_breathe(2);
+	}
 	if (err == NULL)
 		*out = value_list(v, n);
 	else
@@ -120,8 +124,10 @@ flatten_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, 
 	struct value **parts = xcalloc(n ? n : 1, sizeof *parts);
 	struct err *err;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		parts[i] = value_ref(value_at(v[0], i));
+		slice_breathe(1);
+	}
 	err = lower_flatten(lo, op->span, parts, n, out);
 	free(parts);
 	return err;
@@ -133,8 +139,10 @@ map_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, struct
 {
 	struct value **kv = xcalloc(n ? n : 1, sizeof *kv);
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		kv[i] = value_ref(v[i]);
+		slice_breathe(1);
+	}
 	*out = value_map(kv, kv + n / 2, n / 2);
 	free(kv);
 	return NULL;
@@ -163,6 +171,7 @@ map_of_dir(const struct fileset *fs)
 	for (size_t i = 0; i < n; i++) {
 		k[i] = value_str(fileset_at(fs, i)->path);
 		k[n + i] = value_file(&fileset_at(fs, i)->file);
+		slice_breathe(2);
 	}
 	map = value_map(k, k + n, n);
 	free(k);
@@ -183,8 +192,10 @@ map_of_fn(struct lower *lo, const struct lower_op *op, struct value *const *v, s
 	}
 	n = value_len(v[0]);
 	kv = xcalloc(2 * n + 1, sizeof *kv);
-	for (i = 0; i < 2 * n && err == NULL; i++)
+	for (i = 0; i < 2 * n && err == NULL; i++) {
 		err = lower_part(lo, op->span, value_ref(value_at(v[0], i < n ? i : i - n)), i >= n, &kv[i]);
+		slice_breathe(2);
+	}
 	if (err == NULL)
 		err = lower_map(lo, op->span, kv, n, out);
 	else
@@ -205,6 +216,7 @@ list_of_fn(struct lower *lo unused_arg, const struct lower_op *op unused_arg, st
 		struct value *pair[2] = { value_ref(value_key_at(map, i)), value_ref(value_at(map, i)) };
 
 		pairs[i] = value_tuple(pair, 2);
+		slice_breathe(2);
 	}
 	*out = value_list(pairs, n);
 	free(pairs);
@@ -224,8 +236,10 @@ range_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value *c
 	if (!value_int_fits(v[0], &a) || !value_int_fits(v[1], &b) || (uint64_t)b - (uint64_t)a > LIST_MAX)
 		return lower_err(op->span, "invalid range: more than %u elements", LIST_MAX);
 	list = xcalloc((size_t)(b - a) + 1, sizeof *list);
-	for (int64_t i = a; i < b; i++)
+	for (int64_t i = a; i < b; i++) {
 		list[i - a] = value_int(i);
+		slice_breathe(1);
+	}
 	*out = value_list(list, (size_t)(b - a));
 	free(list);
 	return NULL;

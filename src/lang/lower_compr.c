@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -70,6 +71,7 @@ enum_step(struct lower *lo, struct frame *f, struct value *got, struct value **o
 			f->v[f->n++] = got;
 		if (f->n == n)
 			break;
+		slice_breathe(2);
 		got = NULL;
 		err = one_element(lo, f, element(f->held, f->n), &got);
 		if (err != NULL || got == NULL)
@@ -161,14 +163,20 @@ flatten_fn(struct lower *lo unused_arg, const struct lower_op *op, struct value 
 	size_t total = 0, k = 0;
 	struct value **parts;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		total += value_len(v[i]);
+		slice_breathe(1);
+	}
 	if (total > LIST_MAX)
 		return lower_err(op->span, "the list has more than %u elements", LIST_MAX);
 	parts = xcalloc(total ? total : 1, sizeof *parts);
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < value_len(v[i]); j++)
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < value_len(v[i]); j++) {
 			parts[k++] = value_ref(value_at(v[i], j));
+			slice_breathe(1);
+		}
+		slice_breathe(1);
+	}
 	*out = value_list(parts, total);
 	free(parts);
 	return NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lang/lower.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -12,7 +12,7 @@
  * meanwhile; it puts it back by frame_await, or frees it.
  */
 #define CALLS_MAX  2000000	/* calls of functions under way: half a gigabyte or so */
-#define PART_STEPS 16	/* a few microseconds each, at most */
+#define STEP_COST  15	/* a microsecond or two: what goes over many elements at once breathes itself */
 #define NESTED_MAX 500		/* evaluations within evaluations, which do recurse: of parameters of @requires */
 
 struct frame *
@@ -105,95 +105,29 @@ unwind(struct lower *lo, const struct frame *base)
 
 		lo->calls -= f->step == return_step;
 		frame_free(f);
+		slice_breathe(2);
 	}
-}
-
-/* *v is what the frame on top waits for. After an error the stack is down to base. */
-static struct err *
-run_some(struct lower *lo, const struct frame *base, struct value **v, unsigned *steps)
-{
-	for (; lo->top != base && *steps > 0; --*steps) {
-		struct frame *f = frame_pop(lo);
-		struct value *got = *v;
-		struct err *err;
-
-		*v = NULL;
-		if ((err = f->step(lo, f, got, v)) != NULL) {
-			unwind(lo, base);
-			return err;
-		}
-	}
-	return NULL;
 }
 
 struct err *
-lower_run(struct lower *lo, struct frame *base, struct value **out)
+lower_run(struct lower *lo, struct frame *base, struct err *err, struct value **out)
 {
-	struct err *err = NULL;
-
 	while (err == NULL && lo->top != base) {
-		unsigned steps = UINT_MAX;
+		struct frame *f = frame_pop(lo);
+		struct value *got = *out;
 
-		err = run_some(lo, base, out, &steps);
+		*out = NULL;
+		err = f->step(lo, f, got, out);
+		if (err == NULL && !slice_breathe(STEP_COST)) {
+			err = err_new(ERR_CANCELED, NULL, NULL);
+			value_unref(*out);
+		}
+	}
+	if (err != NULL) {
+		unwind(lo, base);
+		*out = NULL;
 	}
 	return err;
-}
-
-static void
-swap_stacks(struct lower_part *p)
-{
-	struct frame *top = p->lo->top;
-	unsigned calls = p->lo->calls;
-
-	p->lo->top = p->top;
-	p->lo->calls = p->calls;
-	p->top = top;
-	p->calls = calls;
-}
-
-void
-lower_part_begin(struct lower_part *p, struct lower *lo)
-{
-	*p = (struct lower_part){ .lo = lo };
-	swap_stacks(p);
-}
-
-void
-lower_part_begun(struct lower_part *p, struct value *v, struct err *err)
-{
-	p->got = v;
-	p->err = err;
-	if (err != NULL)
-		unwind(p->lo, NULL);
-	swap_stacks(p);
-}
-
-bool
-lower_part_step(struct lower_part *p, struct value **out, struct err **err)
-{
-	unsigned steps = PART_STEPS;
-
-	swap_stacks(p);
-	if (p->err == NULL)
-		p->err = run_some(p->lo, NULL, &p->got, &steps);
-	swap_stacks(p);
-	if (p->top != NULL)
-		return false;
-	*out = p->got;
-	*err = p->err;
-	p->got = NULL;
-	p->err = NULL;
-	return true;
-}
-
-void
-lower_part_release(struct lower_part *p)
-{
-	swap_stacks(p);
-	unwind(p->lo, NULL);
-	swap_stacks(p);
-	value_unref(p->got);
-	err_free(p->err);
 }
 
 struct err *
@@ -206,8 +140,7 @@ lower_expr(struct lower *lo, const struct expr *e, const struct place *place, st
 		return too_deep(&e->span);
 	lo->nested++;
 	*out = NULL;
-	if ((err = lower_go(lo, e, place, out)) == NULL)
-		err = lower_run(lo, base, out);
+	err = lower_run(lo, base, lower_go(lo, e, place, out), out);
 	lo->nested--;
 	return err;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -126,8 +127,10 @@ concat_lists(const struct value *a, const struct value *b)
 	size_t m = value_len(a), n = value_len(b);
 	struct value **v = xcalloc(m + n + 1, sizeof *v), *list;
 
-	for (size_t i = 0; i < m + n; i++)
+	for (size_t i = 0; i < m + n; i++) {
 		v[i] = value_ref(i < m ? value_at(a, i) : value_at(b, i - m));
+		slice_breathe(1);
+	}
 	list = value_list(v, m + n);
 	free(v);
 	return list;
@@ -140,6 +143,7 @@ concat_maps(const struct value *a, const struct value *b)
 	struct value **k = xcalloc(m + n + 1, sizeof *k), **v = xcalloc(m + n + 1, sizeof *v), *map;
 
 	for (size_t i = 0; i < m + n; i++) {
+		slice_breathe(2);
 		k[i] = value_ref(i < m ? value_key_at(a, i) : value_key_at(b, i - m));
 		v[i] = value_ref(i < m ? value_at(a, i) : value_at(b, i - m));
 	}
@@ -228,8 +232,10 @@ equal_parts(const struct type *t, const struct value *a, const struct value *b, 
 {
 	enum verdict v = SAME;
 
-	for (size_t i = 0; i < value_len(a) && v == SAME; i++)
+	for (size_t i = 0; i < value_len(a) && v == SAME; i++) {
 		v = equal(part_type(t, i), value_at(a, i), value_at(b, i), need);
+		slice_breathe(1);
+	}
 	return v;
 }
 

@@ -174,61 +174,25 @@ forced(struct graph *g, struct value *v)
 	return value_is_strict(v) ? v : value_flow(flow_force(g, v));
 }
 
-struct program_run {
-	struct lower_part part;
-};
-
-struct program_run *
-program_run_new(struct program *p, struct graph *g, const char *dir, const struct param_set *set)
+struct err *
+program_instantiate(
+    struct program *p, struct graph *g, const char *dir, const struct param_set *set, struct value **out)
 {
-	struct program_run *run = xcalloc(1, sizeof *run);
 	struct lower *lo = program_lower(p, g, dir);
 	size_t n = p->root->ast->nparams;
 	struct value **given = xcalloc(n + 1, sizeof *given), *module = NULL;
 	struct err *err;
 
-	lower_part_begin(&run->part, lo);
 	if (p->main == NULL)
 		err = err_msg(ERR_INVALID, "%s: module has no Main", program_path(p));
-	else if ((err = given_params(lo, set, given)) == NULL)
-		err = lower_unit(lo, p->root, given, &module);
-	lower_part_begun(&run->part, module, err);
+	else
+		err = given_params(lo, set, given);
+	if (err == NULL)
+		err = lower_run(lo, NULL, lower_unit(lo, p->root, given, &module), &module);
+	if (err == NULL)
+		*out = forced(g, value_ref(value_field(module, "Main")));
+	value_unref(module);
 	values_unref(given, n);
 	free(given);
-	return run;
-}
-
-bool
-program_run_step(struct program_run *run, struct value **out, struct err **err)
-{
-	struct value *module;
-
-	if (!lower_part_step(&run->part, &module, err))
-		return false;
-	if (*err == NULL)
-		*out = forced(run->part.lo->g, value_ref(value_field(module, "Main")));
-	value_unref(module);
-	return true;
-}
-
-void
-program_run_free(struct program_run *run)
-{
-	if (run == NULL)
-		return;
-	lower_part_release(&run->part);
-	free(run);
-}
-
-struct err *
-program_instantiate(
-    struct program *p, struct graph *g, const char *dir, const struct param_set *set, struct value **out)
-{
-	struct program_run *run = program_run_new(p, g, dir, set);
-	struct err *err = NULL;
-
-	while (!program_run_step(run, out, &err))
-		;
-	program_run_free(run);
 	return err;
 }

@@ -52,15 +52,10 @@ void param_set_release(struct param_set *);
 
 /*
  * Evaluates the module into a graph. dir: the working directory that local paths are relative to. Gives Main, forced:
- * strict, or one delayed value (VAL_FLOW). Errors: EVAL with the position (a panic, an index), INVALID (params).
+ * strict, or one delayed value (VAL_FLOW). Errors: EVAL with the position (a panic, an index), INVALID (params). It may
+ * take long: on the loop, in a slice.
  */
 must_check struct err *program_instantiate(struct program *, struct graph *, const char *dir, const struct param_set *,
     struct value **main);
-
-/* The same in parts, each a fraction of a millisecond: true when it is over, and *main or *err is set. */
-struct program_run;
-struct program_run *program_run_new(struct program *, struct graph *, const char *dir, const struct param_set *);
-bool program_run_step(struct program_run *, struct value **main, struct err **err);
-void program_run_free(struct program_run *);	/* NULL is fine */
 
 #endif

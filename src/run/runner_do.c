@@ -24,7 +24,7 @@ enum do_step {
 	D_INSPECTING,	/* Init: waits for the alloc's inspection */
 	D_LOOKING,	/* Eval: waits for the alloc that the State names */
 	D_EVALUATING,	/* Eval: waits for the evaluator */
-	D_EVALUATED,	/* Eval: the outcome is in */
+	D_EVALUATED,	/* Eval: the outcome is in; a result becomes text, a part in each turn */
 	D_PAUSING,	/* Retry: waits for its timer */
 	D_COMMIT,	/* the State has changed: write it */
 	D_COMMITTING,	/* waits until the snapshot is durable */
@@ -299,11 +299,13 @@ step_outcome(struct do_op *d)
 {
 	struct runner *r = d->r;
 	struct err *err = explain(r, take_err(d));
-	struct value *value = d->value;
 
-	d->value = NULL;
-	if (err == NULL) {
-		try_result(r, value);
+	if (err == NULL && !try_result(r, d->value)) {
+		d->pause = true;
+		op_wake(&d->op);
+	} else if (err == NULL) {
+		value_unref(d->value);
+		d->value = NULL;
 		end_run(d, NULL, "evaluated");
 	} else if (err_is(err, ERR_EVAL)) {
 		end_run(d, err, "the evaluation failed");

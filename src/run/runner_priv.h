@@ -25,7 +25,10 @@ struct runner {
 	/* of the try */
 	struct graph	   *graph;
 	struct value	   *main;	/* of graph; NULL: not known yet */
-	struct program_run *making;	/* of graph: the program becomes nodes */
+	struct slice	   *slice;	/* or NULL: the program becomes nodes, or the result becomes text */
+	struct err	   *made;	/* by it: the error */
+	struct requirements *asks;	/* of graph: what it asks of a cluster; NULL: not known yet */
+	const struct value *result;	/* borrowed, while it becomes text */
 	struct sched_alloc *hold;
 	struct sched_run   *srun;	/* while eval is */
 	struct eval	   *eval;
@@ -47,7 +50,7 @@ uint64_t runner_append_note(struct runner *, const char *text);
 struct eval_host runner_host(struct runner *);
 
 /* A graph belongs to one try: continuations run anew, and failed nodes are forgotten. */
-/* Makes it unless it is there, a part at a time. True: it is over; the graph is there, or *err is set. */
+/* Makes it unless it is there, a share of it in each call. True: it is over; the graph is there, or *err is set. */
 bool try_graph(struct runner *, struct err **);
 void try_drop_graph(struct runner *);
 void try_requirements(struct runner *, struct requirements *);	/* of graph, and at least the runner's own */
@@ -61,7 +64,7 @@ void try_let_go(struct runner *);			/* likewise, and nobody waits */
 struct eval *try_eval_start(struct runner *, eval_cb *, void *arg);
 void try_eval_over(struct runner *);			/* in the callback of eval: figures and failures */
 void try_eval_cancel(struct runner *);
-void try_result(struct runner *, struct value *);	/* takes: into the State */
+bool try_result(struct runner *, const struct value *);	/* into the State, likewise */
 
 int64_t retry_pause(uint32_t stalled);	/* from one try's start to the next one's, ns */
 

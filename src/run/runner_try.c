@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/slice.h"
 #include "base/xalloc.h"
 
 /*
@@ -14,7 +15,6 @@
  */
 #define MIN_CPU		1.0	/* what a run asks for at least. No disk: a full one is met when it is full */
 #define MIN_MEM		(500.0 * 1048576)
-#define PARTS		100		/* of making nodes, in one turn of the loop */
 #define RETRY_FIRST	SECONDS(1)	/* doubled with each stalled try */
 #define RETRY_MAX	SECONDS(60)
 
@@ -24,33 +24,18 @@ try_drop_graph(struct runner *r)
 	free(r->failures);
 	r->failures = NULL;
 	r->nfailures = 0;
-	program_run_free(r->making);
-	r->making = NULL;
+	slice_free(r->slice);
+	r->slice = NULL;
+	err_free(r->made);
+	r->made = NULL;
+	if (r->asks != NULL)
+		requirements_release(r->asks);
+	free(r->asks);
+	r->asks = NULL;
 	value_unref(r->main);
 	r->main = NULL;
 	graph_free(r->graph);
 	r->graph = NULL;
-}
-
-bool
-try_graph(struct runner *r, struct err **err)
-{
-	struct graph_config config = { .universe = r->state.Config.universe != NULL ? r->state.Config.universe : "" };
-
-	*err = NULL;
-	if (r->graph == NULL) {
-		r->graph = graph_new(&config);
-		r->making = program_run_new(r->program, r->graph, r->state.Dir, r->params);
-	}
-	for (int i = 0; i < PARTS && r->making != NULL; i++) {
-		if (!program_run_step(r->making, &r->main, err))
-			continue;
-		program_run_free(r->making);
-		r->making = NULL;
-	}
-	if (*err != NULL)
-		try_drop_graph(r);
-	return r->making == NULL;
 }
 
 static struct flow *
@@ -59,10 +44,64 @@ root_flow(struct runner *r)
 	return value_kind(r->main) == VAL_FLOW ? value_get_flow(r->main) : flow_val(r->graph, value_ref(r->main));
 }
 
+/* A share; true: it is over, and the slice is gone. */
+static bool
+go_on(struct runner *r)
+{
+	if (!slice_go(r->slice))
+		return false;
+	slice_free(r->slice);
+	r->slice = NULL;
+	return true;
+}
+
+static void
+begin(struct runner *r, slice_fn *fn)
+{
+	r->slice = slice_new();
+	slice_begin(r->slice, fn, r);
+}
+
+static void
+make(void *arg)
+{
+	struct runner *r = arg;
+	struct requirements *asks;
+
+	if (r->main == NULL)
+		r->made = program_instantiate(r->program, r->graph, r->state.Dir, r->params, &r->main);
+	if (r->made != NULL)
+		return;
+	asks = xcalloc(1, sizeof *asks);
+	flow_requirements_of(root_flow(r), asks);
+	r->asks = asks;
+}
+
+bool
+try_graph(struct runner *r, struct err **err)
+{
+	struct graph_config config = { .universe = r->state.Config.universe != NULL ? r->state.Config.universe : "" };
+
+	*err = NULL;
+	if (r->asks != NULL)
+		return true;
+	if (r->graph == NULL)
+		r->graph = graph_new(&config);
+	if (r->slice == NULL)
+		begin(r, make);
+	if (!go_on(r))
+		return false;
+	*err = r->made;
+	r->made = NULL;
+	if (*err != NULL)
+		try_drop_graph(r);
+	return true;
+}
+
 void
 try_requirements(struct runner *r, struct requirements *req)
 {
-	flow_requirements_of(root_flow(r), req);
+	requirements_copy(req, r->asks);
 	if (req->min.cpu < MIN_CPU)
 		resources_set(&req->min, "cpu", MIN_CPU);
 	if (req->min.mem < MIN_MEM)
@@ -231,19 +270,30 @@ try_eval_cancel(struct runner *r)
 	try_drop_graph(r);
 }
 
-void
-try_result(struct runner *r, struct value *value)
+static void
+print(void *arg)
 {
+	struct runner *r = arg;
 	struct run_state *s = &r->state;
-	struct buf text = BUF_INIT;
+	const struct type *type = program_main_type(r->program);
+	struct buf text = BUF_INIT, as_json = BUF_INIT, name = BUF_INIT;
 
-	value_print(value, program_main_type(r->program), &text);
+	value_print(r->result, type, &text);
+	value_json_text(r->result, &as_json);
+	type_str(type, &name);
 	s->Result = buf_take(&text, NULL);
-	value_json_text(value, &text);
-	s->ResultJSON = buf_take(&text, NULL);
-	type_str(program_main_type(r->program), &text);
-	s->ResultType = buf_take(&text, NULL);
-	value_unref(value);
+	s->ResultJSON = buf_take(&as_json, NULL);
+	s->ResultType = buf_take(&name, NULL);
+}
+
+bool
+try_result(struct runner *r, const struct value *value)
+{
+	if (r->slice == NULL) {
+		r->result = value;
+		begin(r, print);
+	}
+	return go_on(r);
 }
 
 int64_t

@@ -59,10 +59,9 @@ node(struct world *w, const char *name, struct flow *const *deps, uint32_t n)
 static void
 assert_intents(struct world *w, const char *text)
 {
-	unsigned budget = 1000;
 	struct flow *f;
 
-	while ((f = core_next(&w->core, &budget)) != NULL)
+	while ((f = core_next(&w->core)) != NULL)
 		buf_addf(&w->said, "%s%s %s", w->said.len ? ", " : "", flow_state_name(f->state),
 		    f->place->ident ? f->place->ident : f->u.intern.url);
 	assert_string_equal(buf_str(&w->said), text);
@@ -172,19 +171,16 @@ static double
 run_all(struct world *w, struct flow *root)
 {
 	clock_t t0 = clock();
-	unsigned budget;
 	struct flow *f;
 
 	start(w, root);
-	do {
-		budget = 1000;
-		while ((f = core_next(&w->core, &budget)) != NULL) {
-			if (f->state == FLOW_READY)
-				core_done(&w->core, f, some_file("f"));
-			else
-				core_missed(&w->core, f);
-		}
-	} while (!core_idle(&w->core));
+	while ((f = core_next(&w->core)) != NULL) {
+		if (f->state == FLOW_READY)
+			core_done(&w->core, f, some_file("f"));
+		else
+			core_missed(&w->core, f);
+	}
+	assert_true(core_idle(&w->core));
 	assert_int_equal(root->state, FLOW_DONE);
 	assert_null(root->err);
 	assert_in_range(w->stats.visits, 1, graph_nnodes(w->graph) + graph_nedges(w->graph));
@@ -269,16 +265,15 @@ test_long_failure(unused_arg void **state)
 {
 	struct world w;
 	struct flow *f, *first;
-	unsigned budget = UINT32_MAX;
 
 	begin(&w, CACHE_OFF);
 	f = first = numbered(&w, 0, NULL, 0);
 	for (size_t i = 1; i < LARGE; i++)
 		f = numbered(&w, i, &f, 1);
 	start(&w, f);
-	assert_ptr_equal(core_next(&w.core, &budget), first);
+	assert_ptr_equal(core_next(&w.core), first);
 	core_failed(&w.core, first, err_msg(ERR_EXEC, "no"));
-	assert_null(core_next(&w.core, &budget));
+	assert_null(core_next(&w.core));
 	assert_err(err_copy(f->err), "0: exec failed: no");
 	finish(&w);
 }

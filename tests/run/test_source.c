@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/eval/world.h"
 
+#include "base/slice.h"
 #include "base/xalloc.h"
 #include "lang/program.h"
 
@@ -164,6 +165,21 @@ test_without_end(unused_arg void **state)
 	program_free(program);
 }
 
+struct making {
+	struct graph *g;
+	struct value *root;
+	struct err   *err;
+};
+
+static void
+make(void *arg)
+{
+	struct making *m = arg;
+	struct param_set none = { .n = 0 };
+
+	m->err = program_instantiate(program, m->g, "/", &none, &m->root);
+}
+
 /* Given up in the middle: the stack is released with all that stands on it. */
 static void
 test_given_up(unused_arg void **state)
@@ -172,23 +188,21 @@ test_given_up(unused_arg void **state)
 				   "val Main = [down(i) | i <- range(0, 1000)]\n";
 	struct sources *sources = sources_new();
 	const struct source_text *source;
-	struct param_set none = { .n = 0 };
-	struct graph *g = graph_new(NULL);
+	struct making m = { .g = graph_new(NULL) };
 	struct buf diag = BUF_INIT;
-	struct program_run *making;
-	struct value *root = NULL;
-	struct err *err = NULL;
+	struct slice *slice = slice_new();
 
 	assert_ok(sources_add(sources, "/t.rf", text, sizeof text - 1, &source));
 	assert_ok(program_open("/t.rf", sources, &diag, &program));
-	making = program_run_new(program, g, "/", &none);
-	for (unsigned i = 0; i < 100; i++)
-		assert_false(program_run_step(making, &root, &err));
-	program_run_free(making);
-	assert_null(root);
-	assert_ok(err);
+	slice_begin(slice, make, &m);
+	for (unsigned i = 0; i < 10; i++)
+		assert_false(slice_go(slice));
+	slice_free(slice);
+	assert_null(m.root);
+	assert_true(err_is(m.err, ERR_CANCELED));
+	err_free(m.err);
 	buf_release(&diag);
-	graph_free(g);
+	graph_free(m.g);
 	program_free(program);
 }
 
