@@ -678,8 +678,7 @@ test_damage(void **state unused_arg)
 	world_close(&w);
 }
 
-/* Commands see the same times of their inputs always. */
-/* Nobody could continue it. */
+/* A stop for want of a terminal, which nobody could continue. */
 static void
 test_stops_itself(void **state unused_arg)
 {
@@ -695,6 +694,7 @@ test_stops_itself(void **state unused_arg)
 	world_close(&w);
 }
 
+/* Commands see the same times of their inputs always. */
 static void
 test_times(void **state unused_arg)
 {
