@@ -105,6 +105,7 @@ serve(struct agent *a, struct rpc_request *r)
 		agent_serve_pool(a, &c, r);
 		break;
 	case RPC_PUT:
+	case RPC_GET:
 	case RPC_WAIT:
 	case RPC_KILL:
 		agent_serve_exec(a, &c, r);

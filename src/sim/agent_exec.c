@@ -120,6 +120,7 @@ answer_result(struct agent *a, const struct call *c, struct put *p)
 	if (agent_lies(a, LIE_RESULTS))
 		p->manifest.key.b[0] ^= 1;
 	manifest_encode(&p->manifest, &ans.body);
+	ans.attached = p->manifest.result.attached;
 	p->manifest.key = key;
 	agent_answer(a, c, &ans);
 }
@@ -203,6 +204,22 @@ start(struct put *p, struct rpc_request *r)
 	request_release(&q);
 }
 
+/* What is known by a key already: from here on as if it had been put. */
+static void
+start_get(struct put *p, const struct rpc_request *r)
+{
+	struct agent *a = p->held->agent;
+
+	if (r->body.len != sizeof p->key) {
+		agent_refuse(a, &p->asked, err_msg(ERR_INVALID, "no key"));
+		put_free(p);
+		return;
+	}
+	memcpy(&p->key, r->body.p, sizeof p->key);
+	p->manifest.key = p->key;
+	p->op = executor_get(alloc_executor(p->held->alloc), &p->key, put_cb, p);
+}
+
 static void
 serve_put(struct agent *a, struct held *h, const struct call *c, struct rpc_request *r)
 {
@@ -218,7 +235,7 @@ serve_put(struct agent *a, struct held *h, const struct call *c, struct rpc_requ
 			answer_put(a, p);
 		return;
 	}
-	if (agent_lies(a, LIE_FORGETS)) {
+	if (r->method == RPC_PUT && agent_lies(a, LIE_FORGETS)) {
 		struct rpc_answer ans = { .err = NULL };
 		struct mpk_w w;
 		struct request q;
@@ -236,7 +253,10 @@ serve_put(struct agent *a, struct held *h, const struct call *c, struct rpc_requ
 	p = put_new(h, c->session, r->id);
 	p->asked = *c;
 	p->asking = true;
-	start(p, r);
+	if (r->method == RPC_GET)
+		start_get(p, r);
+	else
+		start(p, r);
 }
 
 static void
@@ -296,7 +316,7 @@ agent_serve_exec(struct agent *a, const struct call *c, struct rpc_request *r)
 
 	if (!h)
 		agent_refuse(a, c, err_msg(ERR_NOT_EXIST, "alloc %s: alloc expired", r->alloc ? r->alloc : ""));
-	else if (r->method == RPC_PUT)
+	else if (r->method == RPC_PUT || r->method == RPC_GET)
 		serve_put(a, h, c, r);
 	else if (r->method == RPC_WAIT)
 		serve_wait(a, h, c, r);

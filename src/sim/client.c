@@ -21,9 +21,10 @@ struct keeper_call {
 	TAILQ_ENTRY(keeper_call) link;
 	struct keeper_client *client;
 	uint64_t id;
-	bool	 intern, over, detached, abandoned, taken;
+	bool	 over, detached, abandoned, taken;
+	enum order_kind { ORDER_PUT, ORDER_INTERN, ORDER_SUBSCRIBE, ORDER_DETACH, ORDER_FORGET, ORDER_BOOT } kind;
 	struct digest key;
-	struct buf request;
+	struct buf request;	/* of a put or an intern */
 	struct resources resources;
 	keeper_call_cb *cb;
 	void	*arg;
@@ -63,11 +64,11 @@ message_delay(struct keeper_client *c, const char *way)
 
 struct order {
 	struct keeper_client *client;
-	enum { ORDER_PUT, ORDER_INTERN, ORDER_DETACH, ORDER_FORGET, ORDER_BOOT } kind;
+	enum order_kind kind;
 	unsigned deaths;	/* of keepers, when it was sent */
 	uint64_t id;		/* FORGET: the attempt's number */
 	struct buf request;
-	struct digest run, key;	/* FORGET */
+	struct digest run, key;	/* FORGET; SUBSCRIBE: the key */
 };
 
 static void
@@ -103,6 +104,9 @@ order_run(void *data)
 		else
 			intern_run(o->client, o->id, &r);
 		break;
+	case ORDER_SUBSCRIBE:
+		host_subscribe(o->client->host, o->client, o->id, &o->key);
+		break;
 	case ORDER_DETACH:
 		host_detach(o->client->host, o->client, o->id);
 		break;
@@ -127,16 +131,28 @@ order_post(struct keeper_client *c, struct order *o)
 }
 
 static void
-order_send(struct keeper_client *c, int kind, uint64_t id, const struct buf *request)
+order_send(struct keeper_client *c, enum order_kind kind, uint64_t id)
 {
 	struct order *o = xcalloc(1, sizeof *o);
 
 	o->client = c;
 	o->kind = kind;
 	o->id = id;
-	if (request)
-		buf_add(&o->request, request->p, request->len);
 	order_post(c, o);
+}
+
+/* What a call asks for, and asks again of another keeper. */
+static void
+order_call(struct keeper_call *call)
+{
+	struct order *o = xcalloc(1, sizeof *o);
+
+	o->client = call->client;
+	o->kind = call->kind;
+	o->id = call->id;
+	o->key = call->key;
+	buf_add(&o->request, call->request.p, call->request.len);
+	order_post(call->client, o);
 }
 
 /* From the host, on the controller's loop. */
@@ -187,7 +203,7 @@ call_report(struct keeper_call *call, struct report *r)
 	if (!call->taken && !call->over) {
 		call->taken = true;
 		if (call->detached)
-			order_send(call->client, ORDER_DETACH, call->id, NULL);
+			order_send(call->client, ORDER_DETACH, call->id);
 	}
 	if (call->abandoned && call->over)
 		call_release(call);
@@ -217,7 +233,7 @@ client_down(struct keeper_client *c, unsigned deaths)
 			call_report(call, &r);
 			report_release(&r);
 		} else {
-			order_send(c, call->intern ? ORDER_INTERN : ORDER_PUT, call->id, &call->request);
+			order_call(call);
 		}
 	}
 }
@@ -364,7 +380,7 @@ client_connect(struct keeper_client *c)
 	if (c->connected)
 		return;
 	c->connected = true;
-	order_send(c, ORDER_BOOT, 0, NULL);
+	order_send(c, ORDER_BOOT, 0);
 }
 
 struct keeper_client *
@@ -390,7 +406,7 @@ host_client_load(const struct keeper_client *c, struct resources *out)
 	size_t n = 0;
 
 	TAILQ_FOREACH(call, &c->calls, link) {
-		if (call->over || call->intern || call->abandoned)
+		if (call->over || call->kind != ORDER_PUT || call->abandoned)
 			continue;
 		resources_add(out, &call->resources);
 		n++;
@@ -472,39 +488,50 @@ client_watch(struct keeper_client *c, const struct exec_config *config)
 	out = xcalloc(n, sizeof *out);
 	n = 0;
 	TAILQ_FOREACH(call, &c->calls, link)
-		if (!call->over && !call->intern && !call->detached)
+		if (!call->over && call->kind == ORDER_PUT && !call->detached)
 			out[n++] = &call->resources;
 	watch_put(c->host->world->watch, c->ctl, config, out, n, &c->host->total);
 	free(out);
 }
 
-struct keeper_call *
-keeper_call_put(struct keeper_client *c, const struct exec_config *config, keeper_call_cb *cb, void *arg)
+static struct keeper_call *
+call_new(struct keeper_client *c, enum order_kind kind, const struct digest *key, keeper_call_cb *cb, void *arg)
 {
 	struct keeper_call *call = xcalloc(1, sizeof *call);
-	struct ledger_sub from = { .name = "c-sim" };
 
 	call->client = c;
-	from.id = call->id = ++c->last_id;
-	call->intern = config->type == EXEC_INTERN;
-	call->key = config->key;
+	call->id = ++c->last_id;
+	call->kind = kind;
+	call->key = *key;
 	call->cb = cb;
 	call->arg = arg;
-	resources_copy(&call->resources, &config->resources);
-	request_encode(config, &from, &call->request);
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
-	if (!client_gone(c) && c->ctl)
-		client_watch(c, config);
-	client_connect(c);
-	order_send(c, call->intern ? ORDER_INTERN : ORDER_PUT, call->id, &call->request);
 	return call;
 }
 
 struct keeper_call *
-keeper_call_subscribe(struct keeper_client *c unused_arg, const struct digest *key unused_arg, keeper_call_cb *cb unused_arg,
-    void *arg unused_arg)
+keeper_call_put(struct keeper_client *c, const struct exec_config *config, keeper_call_cb *cb, void *arg)
 {
-	abort();	/* no controller asks for an exec by its key alone */
+	struct keeper_call *call = call_new(c, config->type == EXEC_INTERN ? ORDER_INTERN : ORDER_PUT, &config->key, cb, arg);
+	struct ledger_sub from = { .name = "c-sim", .id = call->id };
+
+	resources_copy(&call->resources, &config->resources);
+	request_encode(config, &from, &call->request);
+	if (!client_gone(c) && c->ctl)
+		client_watch(c, config);
+	client_connect(c);
+	order_call(call);
+	return call;
+}
+
+struct keeper_call *
+keeper_call_subscribe(struct keeper_client *c, const struct digest *key, keeper_call_cb *cb, void *arg)
+{
+	struct keeper_call *call = call_new(c, ORDER_SUBSCRIBE, key, cb, arg);
+
+	client_connect(c);
+	order_call(call);
+	return call;
 }
 
 void
@@ -514,7 +541,7 @@ keeper_call_detach(struct keeper_call *call)
 		return;
 	call->detached = true;
 	if (call->taken)
-		order_send(call->client, ORDER_DETACH, call->id, NULL);
+		order_send(call->client, ORDER_DETACH, call->id);
 }
 
 void

@@ -11,6 +11,7 @@ struct sub {			/* who waits for an attempt */
 	uint64_t id;
 };
 void host_put(struct host *, struct keeper_client *, uint64_t id, struct request *);	/* takes the request's contents */
+void host_subscribe(struct host *, struct keeper_client *, uint64_t id, const struct digest *key);
 void host_detach(struct host *, struct keeper_client *, uint64_t id);
 void host_forget(struct host *, const struct digest *run, const struct digest *key, uint32_t attempt);
 void host_boot(struct host *);

@@ -123,7 +123,7 @@ objects_get_bytes(const struct sim_objects *o, const struct digest *d, struct bu
 	const struct object *x = object_find(o, d);
 
 	if (x)
-		buf_add(out, x->data.p, x->data.len);
+		buf_add(out, x->data.p, x->bytes == O_SHORT ? x->data.len / 2 : x->data.len);
 }
 
 unsigned
@@ -156,6 +156,15 @@ objects_damage(struct world *w, struct sim_objects *o, unsigned percent)
 		n++;
 	}
 	return n;
+}
+
+void
+objects_damage_one(struct sim_objects *o, const struct digest *d)
+{
+	struct object *x = object_find(o, d);
+
+	if (x)
+		x->bytes = O_FLIPPED;
 }
 
 /* A name that has made it to the disk may have done so before its bytes. */

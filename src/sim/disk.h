@@ -22,6 +22,7 @@ must_check struct err *objects_stat(const struct sim_objects *, const struct dig
 /* Some of them vanish, or are damaged, as the world's dice say: so many of a hundred. Returns how many. */
 unsigned objects_lose(struct world *, struct sim_objects *, unsigned percent);
 unsigned objects_damage(struct world *, struct sim_objects *, unsigned percent);
+void objects_damage_one(struct sim_objects *, const struct digest *);	/* its bytes are others */
 void objects_cut(struct world *, struct sim_objects *, uint64_t cut);	/* see world_cut */
 /* What they hold, where somebody will read it: small ones. Copies; appends. */
 void objects_set_bytes(struct sim_objects *, const struct digest *, const void *, size_t);

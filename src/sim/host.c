@@ -171,15 +171,15 @@ create(struct host *h, struct queued *q)
 }
 
 static void
-attach(struct host *h, struct queued *q, struct attempt *a)
+attach(struct host *h, struct keeper_client *c, uint64_t id, struct attempt *a)
 {
-	struct sub s = { .client = q->client, .id = q->id };
+	struct sub s = { .client = c, .id = id };
 
-	world_say(h->world, "%s: a put of %s attaches to attempt %u, %s", h->name,
-	    a->request.config.ident ? a->request.config.ident : "?", a->number, attempt_state_name(a->state));
+	world_say(h->world, "%s: somebody attaches to attempt %u of %s, %s", h->name, a->number,
+	    a->request.config.ident ? a->request.config.ident : "?", attempt_state_name(a->state));
 	host_report(&s, REPORT_TAKEN, a, a->state, true);
 	if (a->live)
-		attempt_add_sub(a, q->client, q->id);
+		attempt_add_sub(a, c, id);
 	else
 		host_report(&s, REPORT_DONE, a, a->state, true);
 }
@@ -197,7 +197,7 @@ take(struct host *h, struct queued *q)
 	if (err)
 		host_refuse(&s, err);
 	else if ((a = choose(h, c)) != NULL)
-		attach(h, q, a);
+		attach(h, q->client, q->id, a);
 	else
 		create(h, q);
 }
@@ -238,6 +238,21 @@ host_put(struct host *h, struct keeper_client *c, uint64_t id, struct request *r
 	q->request = *request;
 	TAILQ_INSERT_TAIL(&h->queue, q, entry);
 	host_pump(h);
+}
+
+void
+host_subscribe(struct host *h, struct keeper_client *c, uint64_t id, const struct digest *key)
+{
+	struct attempt *a = host_attempts_of(h, key);
+
+	if (!h->up)
+		return;
+	while (a && !a->live && !a->manifest)
+		a = a->older;
+	if (a)
+		attach(h, c, id, a);
+	else
+		host_refuse(&(struct sub){ .client = c, .id = id }, err_msg(ERR_NOT_EXIST, "no such exec"));
 }
 
 void

@@ -33,6 +33,7 @@ struct rexec {
 	size_t	       noutputs;
 	bool	       killed, over;
 	bool	       known;	/* an input of here: result is set */
+	bool	       got;	/* by its key: how many outputs it has is not known */
 	struct exec_result result;
 };
 
@@ -96,7 +97,7 @@ read_result(struct rexec *e, const struct buf *b, struct exec_result *out)
 	else if (m.result.state < ATTEMPT_OK || (m.result.state != ATTEMPT_OK && !m.result.err))
 		bad = "an end that is none";
 	else if (m.result.state == ATTEMPT_OK && (!m.result.fileset ||
-	    (e->type == EXEC_COMMAND && fileset_nlist(m.result.fileset) != e->noutputs)))
+	    (e->type == EXEC_COMMAND && !e->got && fileset_nlist(m.result.fileset) != e->noutputs)))
 		bad = "other outputs than the exec has";
 	if (bad) {
 		manifest_release(&m);
@@ -118,8 +119,10 @@ wait_heard(struct rpc_answer *a, struct err *err, void *arg)
 	if (!err && !a->later)
 		w->err = read_result(w->e, &a->body, &w->result);
 	w->heard = err || !a->later;
-	if (!err)
+	if (!err) {
+		w->result.attached = a->attached;
 		rpc_answer_release(a);
+	}
 	op_wake(&w->op);
 }
 
@@ -309,8 +312,8 @@ put_advance(struct op *op)
 	if (p->child)
 		return;
 	if (p->state == PUT_ASK) {
-		p->asked = true;
-		p->child = exec_ask(e, RPC_PUT, &p->request, REMOTE_PATIENCE, put_heard, p);
+		p->asked = !e->got;
+		p->child = exec_ask(e, e->got ? RPC_GET : RPC_PUT, &p->request, REMOTE_PATIENCE, put_heard, p);
 		return;
 	}
 	if (p->state != PUT_OVER) {
@@ -421,6 +424,23 @@ remote_put(struct executor *executor, const struct exec_config *c, executor_put_
 	return &p->op;
 }
 
+static struct op *
+remote_get(struct executor *executor, const struct digest *key, executor_put_cb *cb, void *arg)
+{
+	struct exec_config c = { .type = EXEC_COMMAND, .key = *key };
+	struct rput *p = xcalloc(1, sizeof *p);
+
+	op_init(&p->op, executor->loop, &put_type);
+	p->e = rexec_new(executor_of(executor), &c);
+	p->e->got = true;
+	p->state = PUT_ASK;
+	p->cb = cb;
+	p->arg = arg;
+	buf_add(&p->request, (const char *)key, sizeof *key);
+	op_wake(&p->op);
+	return &p->op;
+}
+
 static struct repo *
 remote_repo(struct executor *e)
 {
@@ -436,7 +456,7 @@ remote_free(struct executor *e)
 	free(x);
 }
 
-static const struct executor_ops remote_executor_ops = { .put = remote_put, .repo = remote_repo, .free = remote_free };
+static const struct executor_ops remote_executor_ops = { .put = remote_put, .get = remote_get, .repo = remote_repo, .free = remote_free };
 
 struct executor *
 remote_executor_new(struct remote *r, const char *id, const struct alloc *alloc)

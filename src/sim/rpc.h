@@ -12,7 +12,7 @@
  */
 enum rpc_method {
 	RPC_OFFERS, RPC_ACCEPT, RPC_ALLOC, RPC_ALLOCS, RPC_KEEPALIVE, RPC_INSPECT, RPC_FREE,	/* pool */
-	RPC_PUT, RPC_WAIT, RPC_KILL,							/* execs */
+	RPC_PUT, RPC_GET, RPC_WAIT, RPC_KILL,						/* execs */
 	RPC_STAT, RPC_STORE, RPC_READ,							/* objects */
 };
 struct session;
@@ -32,6 +32,7 @@ void rpc_request_unref(struct rpc_request *);
 struct rpc_answer {
 	struct err *err;	/* owned */
 	bool	    later;	/* nothing yet: ask again */
+	bool	    attached;	/* an end: of an attempt that was there before */
 	int64_t	    granted;
 	struct buf  body;	/* owned */
 };

@@ -7,7 +7,7 @@
 
 /*
  * What every executor must do. The texts of commands are for real executors; a fake must be planned so
- * that the ident decides: `ok` gives one file that holds `out\n`, `bad` fails with exit status 3, `long`
+ * that the ident decides: `ok` gives one file that holds `out\n`, `bad` fails with exit status 1, `long`
  * would run for an hour.
  */
 struct conform_executor {
@@ -15,6 +15,7 @@ struct conform_executor {
 	void (*end)(void *arg);		/* after the executor is freed, before the loop is */
 	bool  real;			/* on the real clock */
 	void *arg;
+	bool  names_only;		/* what commands make is known by digest and size, and cannot be read */
 };
 void conform_executor(const struct conform_executor *);
 

@@ -276,10 +276,10 @@ conform_repo(const struct conform_repo *c)
 	for (int turns = 0; turns < 4; turns++)
 		canceled_put(r, turns);
 	repo_free(r);
+	if (c->end)
+		c->end(c->arg);
 	assert_int_equal(loop_nlive(loop), 0);
 	loop_free(loop);
 	clock_virtual_free(clock);
-	if (c->end)
-		c->end(c->arg);
 	alarm(0);
 }

@@ -7,7 +7,7 @@
 
 /*
  * What every repository must do. make gives a fresh, empty one on the loop; damage (or NULL) changes
- * the stored bytes of an object, its length kept if it has one; end frees what make made beside it.
+ * the stored bytes of an object, its length kept if it has one; end frees what make made beside it, before the loop.
  */
 struct conform_repo {
 	struct repo *(*make)(struct loop *, void *arg);

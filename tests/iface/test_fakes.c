@@ -57,8 +57,8 @@ by_ident(const struct exec_config *c, struct exec_result *out, void *arg unused_
 
 	if (strcmp(c->ident, "bad") == 0) {
 		out->state = ATTEMPT_FAILED;
-		out->status = 3 << 8;
-		out->err = err_msg(ERR_EXEC, "exit status 3");
+		out->status = 1 << 8;
+		out->err = err_msg(ERR_EXEC, "exit status 1");
 		return true;
 	}
 	if (strcmp(c->ident, "long") == 0)
