@@ -32,6 +32,7 @@ struct verdict {
 };
 static struct verdict *verdict;	/* shared with the children */
 static bool verbose, keep_whole;
+static unsigned part = 1, parts = 1;	/* of all deaths, those whose number leaves this */
 static const char *keep_dir;
 static char scratch[64];	/* of the children, removed by us */
 
@@ -341,17 +342,19 @@ struct step_files {
 };
 
 static void
-step_make(uint64_t number, struct buf *out, void *arg)
+step_make(uint64_t at, struct buf *out, void *arg)
 {
 	const struct step_files *f = arg;
+	uint64_t number = at * parts + part - 1;
 
 	steps_scenario(&f->steps, number / f->steps.n + 1, number % f->steps.n, out);
 }
 
 static char *
-step_name_of(uint64_t number, void *arg)
+step_name_of(uint64_t at, void *arg)
 {
 	const struct step_files *f = arg;
+	uint64_t number = at * parts + part - 1;
 	char *name = xasprintf("%s-step-%llu-%s", base_name(f->path), (unsigned long long)(number / f->steps.n + 1),
 	    f->steps.victims[number % f->steps.n]);
 
@@ -366,7 +369,7 @@ run_steps_of(struct step_files *f, unsigned n, unsigned limit)
 	struct maker maker = { step_make, step_name_of, f };
 	struct buf whole = BUF_INIT;
 	unsigned failures = 0;
-	uint64_t steps;
+	uint64_t steps, deaths;
 
 	steps_scenario(&f->steps, 0, 0, &whole);
 	if (!in_child(buf_str(&whole), NULL, 0, 0, !verbose)) {
@@ -375,10 +378,14 @@ run_steps_of(struct step_files *f, unsigned n, unsigned limit)
 	}
 	buf_release(&whole);
 	steps = verdict->steps;
-	if (!failures && steps > 0)
-		failures = run_made(&maker, "# ", 0, steps * f->steps.n - 1, limit);
-	printf("%sok %u - %s: %llu steps, %zu deaths at each\n", failures ? "not " : "", n, base_name(f->path),
+	deaths = (steps * f->steps.n + parts - part) / parts;
+	if (!failures && deaths > 0)
+		failures = run_made(&maker, "# ", 0, deaths - 1, limit);
+	printf("%sok %u - %s: %llu steps, %zu deaths at each", failures ? "not " : "", n, base_name(f->path),
 	    (unsigned long long)steps, f->steps.n);
+	if (parts > 1)
+		printf(", part %u of %u: %llu", part, parts, (unsigned long long)deaths);
+	putchar('\n');
 	fflush(stdout);
 	return failures;
 }
@@ -428,7 +435,7 @@ usage(FILE *f)
 {
 	fputs("usage: weir-sim [-v] [--keep DIR] [--whole] FILE.scn...\n"
 	      "       weir-sim [-v] [--keep DIR] [--whole] [--limit N] --seeds FROM..TO\n"
-	      "       weir-sim [-v] [--keep DIR] [--whole] [--limit N] --steps FILE.scn...\n"
+	      "       weir-sim [-v] [--keep DIR] [--whole] [--limit N] [--part K/N] --steps FILE.scn...\n"
 	      "       weir-sim --print SEED\n", f);
 }
 
@@ -479,7 +486,7 @@ main(int argc, char **argv)
 		{ "seeds", required_argument, NULL, 's' }, { "seed", required_argument, NULL, 's' },
 		{ "print", required_argument, NULL, 'p' }, { "keep", required_argument, NULL, 'k' },
 		{ "limit", required_argument, NULL, 'l' }, { "whole", no_argument, NULL, 'w' },
-		{ "steps", no_argument, NULL, 'S' },
+		{ "steps", no_argument, NULL, 'S' }, { "part", required_argument, NULL, 'P' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	uint64_t from = 0, to = 0;
@@ -501,6 +508,12 @@ main(int argc, char **argv)
 			break;
 		case 'S':
 			steps = true;
+			break;
+		case 'P':
+			if (sscanf(optarg, "%u/%u", &part, &parts) != 2 || part < 1 || part > parts) {
+				usage(stderr);
+				return 2;
+			}
 			break;
 		case 'k':
 			keep_dir = optarg;
