@@ -206,8 +206,13 @@ do_clock(struct play *p, const struct words *w)
 	struct sim_clock *clock = h ? &h->clock : &p->world->clock;
 	int64_t ns;
 
+	if (h && strchr(s, '%') && atoi(s) > 0) {
+		world_say(p->world, "%s: its clock runs at %s", h->name, s);
+		clock_rate(&h->clock, atoi(s));
+		return;
+	}
 	if ((*s != '+' && *s != '-') || !duration_parse(s + 1, &ns)) {
-		play_bad(p, "clock +DURATION or clock -DURATION");
+		play_bad(p, "clock +DURATION, clock -DURATION, or clock N%% on HOST");
 		return;
 	}
 	world_say(p->world, "the clock is set: %s", s);

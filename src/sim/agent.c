@@ -137,21 +137,35 @@ agent_read_cb(void *arg)
 	}
 }
 
-/* A port that nobody listens on says so; a machine that is gone says nothing. */
+static void
+turn_away(struct host *h, struct rpc_request *r, const char *why)
+{
+	struct rpc_answer refused = { .err = err_msg(ERR_NET, "%s: connection %s", h->name, why) };
+
+	rpc_reply(r->session, r->call, &refused);
+	rpc_request_unref(r);
+}
+
+/*
+ * A port that nobody listens on says so; a machine that is gone says nothing. Nobody tells a client that an agent has gone:
+ * it learns that from the next one, which has never heard of its connection.
+ */
 void
 agent_receive(struct host *h, struct rpc_request *r)
 {
 	struct agent *a = h->agent;
-	struct rpc_answer refused = { .err = NULL };
 	struct letter *l;
 
-	if (!a || a->proc.dead) {
-		refused.err = err_msg(ERR_NET, "%s: connection refused", h->name);
-		if (h->gone)
-			rpc_answer_release(&refused);
-		else
-			rpc_reply(r->session, r->call, &refused);
+	if (h->gone) {
 		rpc_request_unref(r);
+		return;
+	}
+	if (!a || a->proc.dead) {
+		turn_away(h, r, "refused");
+		return;
+	}
+	if (!session_knows(r->session, a->proc.number)) {
+		turn_away(h, r, "reset by peer");
 		return;
 	}
 	l = xcalloc(1, sizeof *l);
@@ -177,8 +191,10 @@ agent_start(struct host *h)
 	a->proc.world = w;
 	a->proc.number = ++h->nagents;
 	a->proc.loop = w->one_loop ? w->loop : loop_new(&h->clock.clock);
-	if (!w->one_loop)
+	if (!w->one_loop) {
+		a->proc.clock = &h->clock;
 		loop_seed(a->proc.loop, world_dice(w, "agent", h->number, a->proc.number));
+	}
 	TAILQ_INIT(&a->inbox);
 	TAILQ_INIT(&a->helds);
 	TAILQ_INIT(&a->pool_ops);

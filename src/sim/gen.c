@@ -342,7 +342,7 @@ net_misfortune(struct gen *g)
 	} else if (kind < 85) {
 		buf_addf(g->out, "stall agent %u %s\n", host, a_while(g));
 	} else if (kind < 88) {
-		buf_addf(g->out, "clock %s on %u\n", ONE_OF(g, "+1h", "-1h", "+1s", "-10s", "+100h"), host);
+		buf_addf(g->out, "clock %s on %u\n", ONE_OF(g, "+1h", "-1h", "+1s", "90%", "-10s", "110%", "+100h"), host);
 	} else if (kind < 91) {
 		buf_addf(g->out, "wipe host %u\n", host);
 	} else {

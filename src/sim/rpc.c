@@ -33,6 +33,7 @@ struct session {
 	struct host  *host;
 	struct proc  *client;
 	bool	      gone;
+	unsigned      agent;	/* of the host, that it is connected to; 0: none yet */
 	struct mail   to, from;
 	uint64_t      last_call, last_id;
 	TAILQ_HEAD(, rpc_call) calls;
@@ -76,6 +77,15 @@ session_new(struct proc *client, struct host *h)
 	TAILQ_INIT(&s->calls);
 	TAILQ_INSERT_TAIL(&h->sessions, s, link);
 	return s;
+}
+
+bool
+session_knows(struct session *s, unsigned agent)
+{
+	bool known = s->agent == agent || s->agent == 0;
+
+	s->agent = agent;
+	return known;
 }
 
 void

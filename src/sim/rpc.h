@@ -40,6 +40,8 @@ void rpc_answer_release(struct rpc_answer *);
 
 /* The controller's side of one host. */
 struct session *session_new(struct proc *client, struct host *);	/* lives until the host's end; see session_gone */
+/* Is it connected to this agent of its host, by number? One that is connected to another is so to this one from now on. */
+bool session_knows(struct session *, unsigned agent);
 void session_gone(struct session *);	/* the controller is: nothing is sent or heard any more */
 uint64_t session_next_id(struct session *);
 void sessions_free(struct host *);	/* at its end */

@@ -43,7 +43,7 @@ watch_lease(struct watch *x, const struct host *h, const char *alloc, int64_t de
 {
 	struct world *w = watch_world(x);
 
-	if (loop_now(w->loop) > deadline)
+	if (loop_now(h->agent->proc.loop) > deadline)
 		world_fail(w, "%s %s for alloc %s, whose lease has run out", h->name, what, alloc);
 }
 
@@ -62,7 +62,8 @@ check_attempt(struct host *h, const struct attempt *a)
 		world_fail(w, "%s: nobody waits for %s, and it goes on", h->name, ident);
 	if (TAILQ_EMPTY(&a->subs) && a->orphan.due > now + h->lease)
 		world_fail(w, "%s: %s outlives its agent by more than a lease", h->name, ident);
-	if (!TAILQ_EMPTY(&a->subs) && p && p->stalled + grace(w) < now && !agent_vouches(h->agent, &a->key, now - grace(w)))
+	if (!TAILQ_EMPTY(&a->subs) && p && p->stalled + grace(w) < now &&
+	    !agent_vouches(h->agent, &a->key, loop_now(p->loop) - grace(w) * h->clock.percent / 100))
 		world_fail(w, "%s: %s goes on, and no alloc that is kept alive wants it", h->name, ident);
 }
 

@@ -25,10 +25,30 @@
 
 /* The clock. */
 
+int64_t
+clock_mono(const struct sim_clock *c)
+{
+	return c->then + (c->home->mono - c->home_then) * c->percent / 100;
+}
+
+int64_t
+clock_home(const struct sim_clock *c, int64_t mono)
+{
+	return mono == INT64_MAX ? mono : c->home_then + ((mono - c->then) * 100 + c->percent - 1) / c->percent;
+}
+
+void
+clock_rate(struct sim_clock *c, int64_t percent)
+{
+	c->then = clock_mono(c);
+	c->home_then = c->home->mono;
+	c->percent = percent;
+}
+
 static int64_t
 sim_mono(struct clock *c)
 {
-	return container_of(c, struct sim_clock, clock)->home->mono;
+	return clock_mono(container_of(c, struct sim_clock, clock));
 }
 
 static int64_t
@@ -42,7 +62,9 @@ sim_wall(struct clock *c)
 static void
 sim_advance(struct clock *c, int64_t to)
 {
-	container_of(c, struct sim_clock, clock)->home->mono = to;
+	struct sim_clock *s = container_of(c, struct sim_clock, clock);
+
+	s->home->mono = clock_home(s, to);
 }
 
 static void
@@ -51,6 +73,7 @@ clock_init(struct sim_clock *c, struct sim_clock *home)
 	c->clock = (struct clock){ sim_mono, sim_wall, sim_advance };
 	c->home = home;
 	c->wall = SIM_WALL - SECONDS(1);
+	c->percent = 100;
 }
 
 void
@@ -273,6 +296,7 @@ proc_due(const struct proc *p)
 {
 	int64_t due = p->dead ? INT64_MAX : loop_due(p->loop);
 
+	due = p->clock ? clock_home(p->clock, due) : due;
 	return due < p->stalled ? p->stalled : due;
 }
 

@@ -21,18 +21,28 @@ struct host;
 struct watch;
 struct world;
 
-struct sim_clock {		/* of a machine: all go equally fast, and each has a wall clock of its own */
+/*
+ * The clocks of a machine: its monotonic one may go faster or slower than that of home, which is everybody's time, and it
+ * has a wall clock of its own.
+ */
+struct sim_clock {
 	struct clock clock;	/* first */
-	struct sim_clock *home;	/* whose mono is everybody's */
+	struct sim_clock *home;
 	int64_t	     mono;	/* of home */
-	int64_t	     wall;	/* wall minus mono: a jump changes it */
+	int64_t	     wall;	/* wall minus home's mono: a jump changes it */
+	int64_t	     percent;	/* of home's speed, since the moment that home and it called so: */
+	int64_t	     home_then, then;
 };
+int64_t clock_mono(const struct sim_clock *);
+int64_t clock_home(const struct sim_clock *, int64_t mono);	/* when it shows that, by home's; INT64_MAX stays */
+void clock_rate(struct sim_clock *, int64_t percent);		/* from now on */
 
 /* A process with a loop of its own: it dies, and stands still, as a whole. */
 struct proc {
 	struct world *world;
 	unsigned      number;	/* among those of its kind, from 1 */
 	struct loop  *loop;	/* NULL: buried */
+	const struct sim_clock *clock;	/* kept: of its machine; NULL: home's */
 	bool	      dead;
 	int64_t	      stalled;	/* until then it is not scheduled */
 };
