@@ -309,6 +309,33 @@ test_lookahead(unused_arg void **state)
 	finish(&w);
 }
 
+/* What went ahead is not charged before there is room in every respect: the second of two that need the one GPU. */
+static void
+test_lookahead_of_each_label(unused_arg void **state)
+{
+	static const char *const labels[] = { "cpu", "mem", "a", "b", "c", "d", "e" };
+	struct world w;
+
+	for (size_t i = 0; i < nitems(labels); i++) {
+		char *want = xasprintf("%s=1", labels[i]);
+		struct it *first, *second;
+
+		begin(&w, "cpu=1,mem=1,a=1,b=1,c=1,d=1,e=1", 1);
+		first = push(&w, 0, "a", want);
+		assert_next(&w, "a");
+		/* As far as they can be searched for; what a host has beyond that stays behind. */
+		second = push(&w, 0, "b", want);
+		assert_next(&w, i < FIT_DIMS ? "b+" : "");
+		assert_next(&w, "");
+		assert_int_equal(second->item.state, i < FIT_DIMS ? ADMIT_AHEAD : ADMIT_WAITING);
+		admit_remove(w.a, w.now, &first->item);
+		assert_next(&w, i < FIT_DIMS ? "" : "b");
+		assert_int_equal(second->item.state, ADMIT_RUNNING);
+		finish(&w);
+		free(want);
+	}
+}
+
 /* Also when all that passes it goes ahead. */
 static void
 test_a_big_one_and_lookahead(unused_arg void **state)
@@ -500,6 +527,7 @@ main(void)
 		cmocka_unit_test(test_reserved_room),
 		cmocka_unit_test(test_reserved_is_cancelled),
 		cmocka_unit_test(test_lookahead),
+		cmocka_unit_test(test_lookahead_of_each_label),
 		cmocka_unit_test(test_a_big_one_and_lookahead),
 		cmocka_unit_test(test_a_big_one_of_another_run),
 		cmocka_unit_test(test_order_within_a_run),

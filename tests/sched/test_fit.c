@@ -31,13 +31,22 @@ amounts(double *v)
 		v[d] = draw(d == 3 ? 2 : 20);
 }
 
+static bool
+within(const double *amount, const double *limit)
+{
+	for (unsigned d = 0; d < FIT_DIMS; d++)
+		if (amount[d] > limit[d])
+			return false;
+	return true;
+}
+
 static struct fit *
 plain(struct set *s, const double *limit, fit_ok *ok)
 {
 	struct fit *best = NULL;
 
 	for (unsigned i = 0; i < N; i++)
-		if (s->in[i] && (!limit || fit_within(s->nodes[i].own, limit)) && (!ok || ok(&s->nodes[i], NULL)) &&
+		if (s->in[i] && (!limit || within(s->nodes[i].own, limit)) && (!ok || ok(&s->nodes[i], NULL)) &&
 		    (!best || fit_before(&s->nodes[i], best)))
 			best = &s->nodes[i];
 	return best;
