@@ -469,6 +469,41 @@ test_more_memory(unused_arg void **state)
 	world_release(&w);
 }
 
+static void
+flaky(RUN_ARGS)
+{
+	unsigned *fails = arg;
+
+	if (c->type != EXEC_COMMAND || *fails == 0)
+		return;
+	--*fails;
+	r->state = ATTEMPT_FAILED;
+	r->err = err_new(ERR_TEMPORARY, "exec", "c");
+}
+
+/* What fails for a while is tried again thrice within a try, and no more. */
+static void
+test_retries_are_few(unused_arg void **state)
+{
+	struct world w;
+	unsigned fails = 3;
+
+	world_begin(&w);
+	w.fake.run = flaky;
+	w.fake.arg = &fails;
+	world_run(&w, n_exec_res(&w, "c", "cpu=1,mem=1GiB"));
+	assert_ok(w.err);
+	assert_int_equal(w.stats.execs, 4);
+	fails = 40;
+	world_graph(&w);
+	world_run(&w, n_exec_res(&w, "d", "cpu=1,mem=1GiB"));
+	assert_err(w.err, "evaluation error: d t.rf:3:5: temporary: exec c");
+	w.err = NULL;
+	assert_int_equal(w.stats.execs, 4);
+	assert_int_equal(fails, 36);
+	world_release(&w);
+}
+
 static unsigned loses;
 
 static void
@@ -672,6 +707,7 @@ main(void)
 		cmocka_unit_test(test_empty_arguments),
 		cmocka_unit_test(test_data_and_requirements),
 		cmocka_unit_test(test_more_memory),
+		cmocka_unit_test(test_retries_are_few),
 		cmocka_unit_test(test_lost_attempts),
 		cmocka_unit_test(test_lost_lease),
 		cmocka_unit_test(test_installs),

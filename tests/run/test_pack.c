@@ -413,6 +413,53 @@ test_leftovers(void **arg)
 	end();
 }
 
+static void
+in_journals(const char *fmt, ...)
+{
+	va_list ap;
+	char *cmd, *all;
+
+	va_start(ap, fmt);
+	cmd = xvasprintf(fmt, ap);
+	va_end(ap);
+	all = xasprintf("cd %s && %s", root.journal, cmd);
+	assert_int_equal(system(all), 0);
+	free(all);
+	free(cmd);
+}
+
+/*
+ * Two hosts have compacted one root, and each of two packs has the first journal, and one that no other has. Neither is
+ * superseded, whichever it is that the first one is read from.
+ */
+static void
+test_packs_that_overlap(void **arg)
+{
+	char *plain;
+
+	(void)arg;
+	for (int turn = 0; turn < 2; turn++) {
+		begin(14);
+		make_runs();
+		for (int i = 0; i < 3; i++)
+			make_controller(30);
+		plain = say_all();
+		in_journals("cp -r . ../saved && rm -r %012x%08x", turn ? 0 : 1, turn ? 1 : 2);
+		compact_all();
+		in_journals("mkdir ../aside && mv *.pack *.idx ../aside && cp -r ../saved/. . && rm -r %012x%08x", turn ? 1 : 0,
+		    turn ? 2 : 1);
+		compact_all();
+		in_journals("mv ../aside/* .");
+		assert_int_equal(count_names("pack$"), 2);
+		expect_said(plain);
+		compact_all();
+		assert_int_equal(count_names("pack$"), 2);
+		expect_said(plain);
+		free(plain);
+		end();
+	}
+}
+
 /* A record is written again only now and then: the number of packs stays about logarithmic. */
 static void
 test_few_packs(void **arg)
@@ -522,6 +569,7 @@ main(void)
 		cmocka_unit_test(test_index_is_remade), cmocka_unit_test(test_foreign_index),
 		cmocka_unit_test(test_damaged_journal_stays), cmocka_unit_test(test_damaged_block),
 		cmocka_unit_test(test_live_stays), cmocka_unit_test(test_busy), cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_packs_that_overlap),
 		cmocka_unit_test(test_few_packs), cmocka_unit_test(test_readers_beside), cmocka_unit_test(test_read_only),
 	};
 
