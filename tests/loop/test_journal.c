@@ -336,6 +336,45 @@ torture_make_lost(struct torture *t)
 	torture_make_killed(t);
 }
 
+/* Three that are put off belong to the journal; that the last of them is durable can be waited for. */
+static void
+torture_setup_lazy(struct torture *t)
+{
+	torture_setup(t);
+	for (int i = 0; i < 3; i++)
+		append_lazy(((struct world *)t->world)->journal);
+}
+
+static void
+torture_make_lazy(struct torture *t)
+{
+	struct world *w = t->world;
+
+	w->wait = journal_wait_start(w->journal, journal_next_seq(w->journal) - 1, torture_wait_cb, t);
+}
+
+static void
+torture_make_lazy_killed(struct torture *t)
+{
+	kill(journal_pid(((struct world *)t->world)->journal), SIGKILL);
+	torture_make_lazy(t);
+}
+
+/* They are on disk when the journal is closed, wherever in the turn it was. */
+static void
+torture_teardown_lazy(struct torture *t)
+{
+	struct world *w = t->world;
+	struct reading r;
+
+	journal_close(w->journal);
+	w->journal = NULL;
+	r = read_all(w->dir);
+	assert_int_equal(r.last, 3);
+	assert_int_equal(r.repeated + (uint64_t)r.damages, 0);
+	torture_teardown(t);
+}
+
 static void
 torture_setup_copy(struct torture *t)
 {
@@ -390,6 +429,12 @@ test_torture(void **state unused_arg)
 
 	torture(&spec);
 	spec.make = torture_make_killed;
+	torture(&spec);
+	spec.setup = torture_setup_lazy;
+	spec.make = torture_make_lazy_killed;
+	torture(&spec);
+	spec.make = torture_make_lazy;
+	spec.teardown = torture_teardown_lazy;
 	torture(&spec);
 	spec.setup = torture_setup_copy;
 	spec.make = torture_make_lost;
