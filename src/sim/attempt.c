@@ -138,10 +138,23 @@ ledger_pump(struct host *h)
 
 /* The steps of an attempt. */
 
+/* A power cut may take the folder of one whose manifest is in place. */
+static bool
+is_there(struct host *h, const struct digest *key, uint32_t number)
+{
+	const struct attempt *a = host_attempts_of(h, key);
+
+	while (a && a->number != number)
+		a = a->older;
+	return a != NULL;
+}
+
 static void
 attempt_finish(struct attempt *a, enum attempt_state state, struct err *err)
 {
 	struct host *h = a->host;
+	struct digest key = a->key, run = a->claim.run;
+	uint32_t number = a->number;
 
 	timer_clear(&a->next);
 	a->result.state = a->state = state;
@@ -154,8 +167,8 @@ attempt_finish(struct attempt *a, enum attempt_state state, struct err *err)
 	a->result.usage.ended = a->result.usage.ended ? a->result.usage.ended : host_wall(h);
 	a->manifest = true;
 	world_writes(h->world, &a->on_disk);
-	world_step(h->world, STEP_MANIFEST, &a->claim.run, 0);
-	if (!a->live)
+	world_step(h->world, STEP_MANIFEST, &run, 0);
+	if (!is_there(h, &key, number) || !a->live)
 		return;
 	a->live = false;
 	timer_clear(&a->orphan);

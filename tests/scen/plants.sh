@@ -37,7 +37,7 @@ if [ $# = 0 ]; then
 fi
 if [ "$1" = --check ]; then
 	for patch in "$top"/tests/scen/plants/*.patch; do
-		patch -d "$top" -p1 --dry-run -s -f <"$patch" >/dev/null ||
+		patch -d "$top" -p1 --fuzz=0 --dry-run -s -f <"$patch" >/dev/null ||
 			complain "${patch##*/} does not apply any more: plant it anew (${patch#"$top"/})"
 	done
 	exit $bad
@@ -63,7 +63,7 @@ build() {
 row() {
 	name=$(basename "$1" .patch)
 	# All of it or nothing.
-	patch -d "$src" -p1 --dry-run -f <"$1" >"$work/log" 2>&1 ||
+	patch -d "$src" -p1 --fuzz=0 --dry-run -f <"$1" >"$work/log" 2>&1 ||
 		{ cat "$work/log"; complain "$name does not apply any more: plant it anew"; return; }
 	patch -d "$src" -p1 -s -f <"$1" >"$work/log" 2>&1
 	if ! build; then
