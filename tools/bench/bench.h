@@ -23,6 +23,7 @@ struct bench {
 	char	   *work;		/* a folder of ours in dir */
 	char	   *weir, *keeper, *program, *one;
 	const char *data;		/* of the variants example */
+	const char *shape;		/* eval, source: only those whose name begins so; NULL: all */
 	bool	    isolate, keep, peers;
 };
 

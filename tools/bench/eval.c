@@ -165,6 +165,8 @@ bench_eval(void)
 	printf("eval: graphs of execs that end at once; CPU of the one thread\n");
 	printf("%-24s %8s %10s %9s %9s %8s %12s\n", "shape", "nodes", "all", "made", "evaluated", "a node", "held the loop");
 	for (size_t i = 0; i < nitems(shapes); i++) {
+		if (bench.shape != NULL && strncmp(shapes[i].name, bench.shape, strlen(bench.shape)) != 0)
+			continue;
 		for (unsigned n = bench.n / 100; n <= bench.n; n *= 10)
 			bad |= run_apart(measure, &(struct sample){ &shapes[i], n < 10 ? 10 : n });
 	}

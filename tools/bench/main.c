@@ -102,7 +102,7 @@ static const struct benchmark {
 	{ "warm", 2000, 5, bench_warm, "N commands that are all known, beside make and ninja on as many files that are up to date" },
 	{ "restart", 10000, 3, bench_restart, "what N finished runs cost who comes later; needs tests/run/make_runs" },
 	{ "visits", 2000, 1, bench_visits, "visits of the evaluator against nodes and edges" },
-	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes" },
+	{ "eval", 1000000, 1, bench_eval, "the evaluator alone, on execs that end at once, at N/100, N/10 and N nodes (--shape NAME: one)" },
 	{ "sched", 1200, 1, bench_sched, "makespans of N flows on a virtual clock against list schedules that know all durations" },
 	{ "source", 1000000, 1, bench_source, "programs from their text to their result on such execs, likewise" },
 	{ "admit", 10000, 3, bench_admit, "an admission, with 1 to N shapes of resources waiting" },
@@ -114,7 +114,7 @@ usage(int code)
 	FILE *to = code == 0 ? stdout : stderr;
 
 	fprintf(to, "usage: weir-bench BENCHMARK [-n N] [-r ROUNDS] [-j JOBS] [--dir DIR] [--no-isolation] [--keep]\n"
-	    "                            [--peers] [--data DIR]\n\n");
+	    "                            [--peers] [--data DIR] [--shape NAME]\n\n");
 	for (size_t i = 0; i < nitems(benchmarks); i++)
 		fprintf(to, "  %-10s %s\n", benchmarks[i].name, benchmarks[i].help);
 	return code;
@@ -136,7 +136,7 @@ take_options(int argc, char **argv, bool *help)
 	static const struct option longs[] = {
 		{ "dir", required_argument, NULL, 'd' }, { "no-isolation", no_argument, NULL, 'i' },
 		{ "keep", no_argument, NULL, 'k' }, { "peers", no_argument, NULL, 'p' },
-		{ "data", required_argument, NULL, 'D' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+		{ "data", required_argument, NULL, 'D' }, { "shape", required_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	bool good = true;
 	int c;
@@ -163,6 +163,9 @@ take_options(int argc, char **argv, bool *help)
 			break;
 		case 'D':
 			bench.data = optarg;
+			break;
+		case 's':
+			bench.shape = optarg;
 			break;
 		case 'k':
 			bench.keep = true;

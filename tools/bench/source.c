@@ -171,7 +171,8 @@ bench_source(void)
 	printf("%-20s %8s %8s %8s %9s %9s %8s %9s %8s %10s %12s\n", "shape", "execs", "nodes", "all", "opened", "made", "",
 	    "evaluated", "at most", "making", "held");
 	for (size_t i = 0; i < nitems(shapes); i++)
-		bad |= measure_sizes(&shapes[i], shared);
+		if (bench.shape == NULL || strncmp(shapes[i].name, bench.shape, strlen(bench.shape)) == 0)
+			bad |= measure_sizes(&shapes[i], shared);
 	munmap(shared, sizeof *shared);
 	return bad;
 }
