@@ -16,7 +16,7 @@
 #define ERR_DEPTH 10	/* causes written one by one; deeper ones become text */
 
 /* A head and what it is the head of, in one go: there are very many of them in a record. */
-static void
+static inline void
 add_headed(struct mpk_w *w, const uint8_t *head, size_t nhead, const void *p, size_t n)
 {
 	struct buf *b = w->out;
@@ -82,12 +82,6 @@ mpk_array(struct mpk_w *w, size_t n)
 	uint8_t head[9];
 
 	add_headed(w, head, head_length(head, 0x90, 15, 0, 0xdc, n), NULL, 0);
-}
-
-void
-mpk_key(struct mpk_w *w, const char *key)
-{
-	mpk_strn(w, key, strlen(key));
 }
 
 void
@@ -183,7 +177,7 @@ mpk_digest(struct mpk_w *w, const struct digest *d)
 	if (!d || digest_is_zero(d))
 		mpk_nil(w);
 	else
-		mpk_bin(w, d->b, DIGEST_LEN);
+		add_headed(w, (const uint8_t[]){ 0xc4, DIGEST_LEN }, 2, d->b, DIGEST_LEN);
 }
 
 /* Seconds alone, with 30 bits of nanoseconds in front of 34, or both in full. */

@@ -5,6 +5,7 @@
 #include <msgpack.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/digest.h"
@@ -20,14 +21,29 @@ struct mpk_w {
 void mpk_w_init(struct mpk_w *, struct buf *out);
 void mpk_map(struct mpk_w *, size_t n);
 void mpk_array(struct mpk_w *, size_t n);
-void mpk_key(struct mpk_w *, const char *);
+void mpk_strn(struct mpk_w *, const char *, size_t);
+/* Names of fields are short and known to the compiler, and there are more of them than of anything else. */
+static inline void
+mpk_key(struct mpk_w *w, const char *key)
+{
+	size_t n = strlen(key);
+	struct buf *b = w->out;
+
+	if (n >= 32) {
+		mpk_strn(w, key, n);
+		return;
+	}
+	buf_reserve(b, n + 1);
+	b->p[b->len] = (char)(0xa0 | n);
+	memcpy(b->p + b->len + 1, key, n + 1);
+	b->len += n + 1;
+}
 void mpk_nil(struct mpk_w *);
 void mpk_bool(struct mpk_w *, bool);
 void mpk_u64(struct mpk_w *, uint64_t);
 void mpk_i64(struct mpk_w *, int64_t);
 void mpk_double(struct mpk_w *, double);
 void mpk_str(struct mpk_w *, const char *);		/* NULL writes nil */
-void mpk_strn(struct mpk_w *, const char *, size_t);
 void mpk_bin(struct mpk_w *, const void *, size_t);
 void mpk_raw(struct mpk_w *, const void *, size_t);	/* one object, written before */
 void mpk_digest(struct mpk_w *, const struct digest *);	/* bin 32; NULL or zero writes nil */

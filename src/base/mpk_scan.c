@@ -236,7 +236,7 @@ mpk_take_any(struct mpk_scan *s)
 {
 	struct mpk_scan c = *s;
 
-	if (!skip(&c))
+	if (!skip(&c) || !mpk_whole(s->p, (size_t)(c.p - s->p)))
 		return false;
 	s->p = c.p;
 	return true;

@@ -41,7 +41,7 @@ bool mpk_take_str(struct mpk_scan *, const char **, size_t *);
 bool mpk_take_digest(struct mpk_scan *, struct digest *);	/* bin of 32 bytes, whatever they are */
 bool mpk_take_u64(struct mpk_scan *, uint64_t *);
 bool mpk_take_nil(struct mpk_scan *);
-bool mpk_take_any(struct mpk_scan *);				/* one whole object */
+bool mpk_take_any(struct mpk_scan *);				/* one whole object, not too deep */
 
 /* False, and nothing written, when the type is another. */
 bool mpk_slice_is(const struct mpk_slice *, const char *text);

@@ -140,6 +140,8 @@ say(const char *word, const struct completion *c, const char *more)
 {
 	char id[ID_TEXT] = "";
 
+	if (log_level() < LOG_INFO)
+		return;
 	if (!digest_is_zero(&c->key))
 		id_text(ID_EXEC, &c->key, id);
 	log_info("%-6s %.*s%s%s%s%s", word, (int)c->ident_len, c->ident == NULL ? "" : c->ident, *id ? "  " : "", id,
@@ -270,8 +272,11 @@ report_event(struct report *r, const struct eval_event *ev)
 	};
 	const struct flow *f = ev->node;
 	struct completion c = { .event = events[ev->kind], .result = ev->result, .object = ev->object };
-	char *pos = xasprintf("%s:%d:%d", f->place->pos.name == NULL ? "?" : f->place->pos.name, f->place->pos.line, f->place->pos.col);
+	char *pos = NULL;
 
+	if (ev->kind != EV_HIT)		/* of which there may be very many, and nobody asks */
+		pos = xasprintf("%s:%d:%d", f->place->pos.name == NULL ? "?" : f->place->pos.name, f->place->pos.line,
+		    f->place->pos.col);
 	c.with = ev->again;
 	c.again = ev->again != NULL;
 	c.asked = ev->asked;
@@ -282,7 +287,7 @@ report_event(struct report *r, const struct eval_event *ev)
 	c.ident = f->place->ident;
 	c.ident_len = c.ident == NULL ? 0 : strlen(c.ident);
 	c.pos = pos;
-	c.pos_len = strlen(pos);
+	c.pos_len = pos == NULL ? 0 : strlen(pos);
 	if (f->op == FLOW_INTERN) {
 		c.url = f->u.intern.url;
 		c.url_len = strlen(c.url);

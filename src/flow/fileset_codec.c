@@ -13,6 +13,7 @@
  * since the readers recurse.
  */
 #define FILESET_MAX_DEPTH 64
+#define SCAN_MAX_DEPTH	  10	/* each is two containers, and msgpack is read to a depth of 30 */
 
 void
 fileset_str(const struct fileset *fs, struct buf *out)
@@ -360,7 +361,7 @@ scan_any(struct mpk_scan *s, unsigned depth, struct fileset **out)
 	uint64_t n;
 	size_t len;
 
-	if (depth > FILESET_MAX_DEPTH)
+	if (depth > SCAN_MAX_DEPTH)
 		return false;
 	if (mpk_take_array(s, &n))
 		return scan_map(s, n, out);

@@ -19,13 +19,19 @@ struct recent {
 	const char	  *cmd;
 };
 
+/* Open addressing, a power of two, at most three quarters full. Tags: to pass by the others without a look at them. */
+struct table {
+	struct flow **slots;
+	uint8_t	     *tags;	/* of a slot: a byte of its digest, never 0; 0: empty */
+	size_t	      n;
+};
+
 struct graph {
 	struct arena  *arena;
 	char	      *universe;
-	struct flow  **slots;	/* open addressing, power of two, at most three quarters full */
-	size_t	       nslots;
-	struct flow  **old;	/* the table of before, while it is moved; or NULL */
-	size_t	       nold, moved;
+	struct table   table;
+	struct table   old;	/* the table of before, while it is moved; or empty */
+	size_t	       moved;
 	size_t	       nnodes, nedges;
 	struct recent  recent[64];	/* by position: most nodes repeat what the one before from the same place has */
 };
@@ -37,6 +43,20 @@ cont_unref(struct cont *c)
 		c->ops->free(c);
 }
 
+static void
+table_init(struct table *t, size_t n)
+{
+	*t = (struct table){ xcalloc(n, sizeof *t->slots), xcalloc(n, 1), n };
+}
+
+static void
+table_release(struct table *t)
+{
+	free(t->slots);
+	free(t->tags);
+	*t = (struct table){ NULL, NULL, 0 };
+}
+
 struct graph *
 graph_new(const struct graph_config *config)
 {
@@ -44,8 +64,7 @@ graph_new(const struct graph_config *config)
 
 	g->arena = arena_new();
 	g->universe = xstrdup(config && config->universe ? config->universe : "");
-	g->nslots = 64;
-	g->slots = xcalloc(g->nslots, sizeof(struct flow *));
+	table_init(&g->table, 64);
 	return g;
 }
 
@@ -73,42 +92,59 @@ graph_nedges(const struct graph *g)
 	return g->nedges;
 }
 
-/* The slot that holds the digest, or the empty one where it belongs. */
-static struct flow **
-slot_of(struct flow **slots, size_t nslots, const struct digest *d)
+static uint8_t
+tag_of(const struct digest *d)
 {
+	return d->b[sizeof(uint64_t)] | 1;
+}
+
+/* The slot that holds the digest, or the empty one where it belongs. */
+static size_t
+slot_of(const struct table *t, const struct digest *d)
+{
+	uint8_t tag = tag_of(d);
 	uint64_t h;
 	size_t i;
 
 	memcpy(&h, d->b, sizeof h);
-	for (i = h & (nslots - 1); slots[i] != NULL; i = (i + 1) & (nslots - 1))
-		if (digest_equal(&slots[i]->digest, d))
+	for (i = h & (t->n - 1); t->tags[i] != 0; i = (i + 1) & (t->n - 1))
+		if (t->tags[i] == tag && digest_equal(&t->slots[i]->digest, d))
 			break;
-	return &slots[i];
+	return i;
+}
+
+static void
+table_set(struct table *t, size_t i, struct flow *f)
+{
+	t->slots[i] = f;
+	t->tags[i] = tag_of(&f->digest);
+}
+
+static struct flow *
+table_find(const struct table *t, const struct digest *d)
+{
+	return t->n > 0 ? t->slots[slot_of(t, d)] : NULL;
 }
 
 /* A table of a million is not moved at once: the loop waits for nobody that long. The old one stays as it is. */
 static void
 move_some(struct graph *g, size_t n)
 {
-	for (; n > 0 && g->moved < g->nold; n--, g->moved++)
-		if (g->old[g->moved] != NULL)
-			*slot_of(g->slots, g->nslots, &g->old[g->moved]->digest) = g->old[g->moved];
-	if (g->old == NULL || g->moved < g->nold)
+	for (; n > 0 && g->moved < g->old.n; n--, g->moved++)
+		if (g->old.tags[g->moved] != 0)
+			table_set(&g->table, slot_of(&g->table, &g->old.slots[g->moved]->digest), g->old.slots[g->moved]);
+	if (g->old.n == 0 || g->moved < g->old.n)
 		return;
-	free(g->old);
-	g->old = NULL;
-	g->nold = g->moved = 0;
+	table_release(&g->old);
+	g->moved = 0;
 }
 
 static void
 graph_grow(struct graph *g)
 {
 	move_some(g, SIZE_MAX);
-	g->old = g->slots;
-	g->nold = g->nslots;
-	g->nslots *= 2;
-	g->slots = xcalloc(g->nslots, sizeof *g->slots);
+	g->old = g->table;
+	table_init(&g->table, 2 * g->old.n);
 }
 
 static const struct flow_place nowhere;
@@ -117,13 +153,16 @@ static const struct flow_place nowhere;
 static struct flow *
 node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
 {
-	struct flow **slot, *f;
+	struct flow *f;
+	size_t slot;
 
-	if (4 * (g->nnodes + 1) > 3 * g->nslots)
+	if (4 * (g->nnodes + 1) > 3 * g->table.n)
 		graph_grow(g);
 	move_some(g, 8);
-	slot = slot_of(g->slots, g->nslots, d);
-	f = *slot == NULL && g->old != NULL ? *slot_of(g->old, g->nold, d) : *slot;
+	slot = slot_of(&g->table, d);
+	f = g->table.slots[slot];
+	if (f == NULL)
+		f = table_find(&g->old, d);
 	*fresh = f == NULL;
 	if (f != NULL)
 		return f;
@@ -131,7 +170,7 @@ node_get(struct graph *g, enum flow_op op, const struct digest *d, bool *fresh)
 	f->op = op;
 	f->digest = *d;
 	f->place = &nowhere;
-	*slot = f;
+	table_set(&g->table, slot, f);
 	g->nnodes++;
 	return f;
 }
@@ -140,12 +179,12 @@ bool
 graph_walk(struct graph *g, struct graph_walk *w, size_t n, graph_node_cb *cb, void *arg)
 {
 	move_some(g, SIZE_MAX);
-	if (w->size != g->nslots)
-		*w = (struct graph_walk){ .size = g->nslots };
-	for (; n > 0 && w->at < g->nslots; n--, w->at++)
-		if (g->slots[w->at] != NULL)
-			cb(g->slots[w->at], arg);
-	return w->at < g->nslots;
+	if (w->size != g->table.n)
+		*w = (struct graph_walk){ .size = g->table.n };
+	for (; n > 0 && w->at < g->table.n; n--, w->at++)
+		if (g->table.tags[w->at] != 0)
+			cb(g->table.slots[w->at], arg);
+	return w->at < g->table.n;
 }
 
 static void
@@ -167,10 +206,10 @@ graph_free(struct graph *g)
 	if (g == NULL)
 		return;
 	move_some(g, SIZE_MAX);
-	for (size_t i = 0; i < g->nslots; i++)
-		if (g->slots[i] != NULL)
-			node_release(g->slots[i]);
-	free(g->slots);
+	for (size_t i = 0; i < g->table.n; i++)
+		if (g->table.tags[i] != 0)
+			node_release(g->table.slots[i]);
+	table_release(&g->table);
 	free(g->universe);
 	arena_free(g->arena);
 	free(g);

@@ -45,18 +45,6 @@ add_exec(struct w1 *w, const char *universe, const struct flow_exec *x, const st
 /* The outputs' index enters as little endian bytes on every machine we run on. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "digests are little endian");
 
-static struct digest *
-digests_of(struct flow *const *deps, size_t n)
-{
-	struct digest *d = xcalloc(n ? n : 1, sizeof *d);
-
-	for (size_t i = 0; i < n; i++) {
-		d[i] = deps[i]->digest;
-		slice_breathe(1);
-	}
-	return d;
-}
-
 /*
  * Two execs that differ only in nondeterminism are two nodes, though they have one key. Deps that no
  * hole mentions enter too: they are waited for.
@@ -65,9 +53,13 @@ void
 node_digest_exec(
     const char *universe, const struct flow_exec *x, struct flow *const *deps, size_t n, struct digest *out)
 {
-	struct digest *in = digests_of(deps, n);
+	struct digest few[8], *in = n <= nitems(few) ? few : xcalloc(n, sizeof *in);
 	struct w1 w;
 
+	for (size_t i = 0; i < n; i++) {
+		in[i] = deps[i]->digest;
+		slice_breathe(1);
+	}
 	w1_init(&w, "node-exec");
 	add_exec(&w, universe, x, in);
 	w1_add_u64(&w, 2, x->nondeterministic);
@@ -76,7 +68,8 @@ node_digest_exec(
 		slice_breathe(1);
 	}
 	w1_final(&w, out);
-	free(in);
+	if (in != few)
+		free(in);
 }
 
 void

@@ -288,11 +288,11 @@ exec_result_scan(const void *p, size_t len, struct exec_result *out)
 {
 	struct exec_result r = { .status = -1 };
 	struct mpk_scan s;
-	bool good = mpk_whole(p, len) && mpk_scan_map(&s, p, len);
+	bool good = mpk_scan_map(&s, p, len);
 
 	for (uint64_t i = 0; good && i < s.left; i++)
 		good = scan_field(&s, &r);
-	if (good && r.state >= ATTEMPT_OK && (r.state != ATTEMPT_OK || r.fileset != NULL)) {
+	if (good && s.p == s.end && r.state >= ATTEMPT_OK && (r.state != ATTEMPT_OK || r.fileset != NULL)) {
 		*out = r;
 		return true;
 	}

@@ -60,8 +60,14 @@ static struct value *
 int_literal(const struct expr *e)
 {
 	struct value *v;
+	int64_t n = 0;
 	mpz_t z;
 
+	if (e->str.len <= 18) {		/* as they nearly all are; and one in a loop is read each time */
+		for (size_t i = 0; i < e->str.len; i++)
+			n = 10 * n + (e->str.p[i] - '0');
+		return value_int(n);
+	}
 	mpz_init_set_str(z, e->str.p, 10);
 	v = value_mpz(z);
 	mpz_clear(z);
