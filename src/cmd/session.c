@@ -142,7 +142,6 @@ session_unbundle(const struct root *root, const struct digest *d, struct buf *di
 struct err *
 print_result(const char *text, const char *json, const char *type, const struct digest *run, bool as_json)
 {
-	struct buf b = BUF_INIT;
 	struct err *err;
 	char *id;
 
@@ -159,11 +158,8 @@ print_result(const char *text, const char *json, const char *type, const struct 
 		    json_loads(json == NULL ? "null" : json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL));
 		return print_json(doc);
 	}
-	buf_addstr(&b, text == NULL ? "" : text);	/* it may be very long: not by printf */
-	buf_addch(&b, '\n');
-	err = print_out(b.p, b.len);
-	buf_release(&b);
-	return err;
+	err = text == NULL ? NULL : print_out(text, strlen(text));	/* it may be very long: without a copy */
+	return err != NULL ? err : print_out("\n", 1);
 }
 
 int

@@ -118,6 +118,7 @@ void
 window_push(struct eval *e, struct window *w, struct flow *f)
 {
 	queue_push(&w->waiting[w->shape ? window_level(core_rank(f)) : 0], f);
+	w->nwaiting++;
 	window_due(e, w);
 }
 
@@ -128,6 +129,7 @@ window_pop(struct window *w)
 
 	for (unsigned i = WINDOW_RANKS; !f && i-- > 0;)
 		f = queue_pop(&w->waiting[i]);
+	w->nwaiting -= f != NULL;
 	return f;
 }
 
@@ -145,7 +147,10 @@ window_pump(struct eval *e, struct window *w)
 {
 	struct flow *f;
 
-	while (w->out + w->answered < WINDOW_MAX && (f = window_pop(w)) != NULL)
+	if (w == &e->lookups && !batch_due(&e->batch, w, core_idle(&e->core)))
+		return;
+	while (w->out + w->answered < WINDOW_MAX &&
+	    (f = w == &e->lookups ? batch_pop(&e->batch, w) : window_pop(w)) != NULL)
 		w->start(e, w, f);
 }
 
@@ -358,6 +363,7 @@ eval_release(struct op *op)
 		free(p);
 	}
 	spare_release(&e->spares);
+	batch_release(&e->batch);
 	shapes_release(e);
 	origin_free(e->origin);
 	result_release(e);

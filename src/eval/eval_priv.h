@@ -23,6 +23,7 @@
 struct window {
 	char		 *shape;	/* its key; owned, or NULL */
 	unsigned	  out;		/* works under way */
+	size_t		  nwaiting;
 	unsigned	  answered;	/* in this turn, without a work */
 	struct flow_queue waiting[WINDOW_RANKS];	/* by rank, roughly; the highest is started first */
 	void (*start)(struct eval *, struct window *, struct flow *);
@@ -58,6 +59,16 @@ struct work {
 	UT_hash_handle	   hh;
 };
 
+/* Look-ups that have left the queue of their window and are next, from at on. */
+struct lookup_batch {
+	struct flow **v;	/* owned */
+	size_t	      n, at;
+};
+/* Is it time for some, or should more come first? idle: none will. */
+bool batch_due(const struct lookup_batch *, const struct window *, bool idle);
+struct flow *batch_pop(struct lookup_batch *, struct window *);	/* NULL: none waits */
+void batch_release(struct lookup_batch *);
+
 enum eval_state {
 	EVAL_RUN,	/* nodes are taken up, in the slice, and answers come */
 	EVAL_RESULT,	/* the files of the result are seen to be there, likewise; back to RUN when one is not */
@@ -80,6 +91,7 @@ struct eval {
 	struct eval_stats  stats;
 	struct origin	  *origin;
 	struct window	   lookups, light, *shapes;
+	struct lookup_batch batch;	/* of lookups */
 	TAILQ_HEAD(, window) due;
 	TAILQ_HEAD(, work) works;
 	TAILQ_HEAD(, work) wide;	/* of these, the in_wide */

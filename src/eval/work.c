@@ -672,7 +672,7 @@ eval_windows_empty(struct eval *e)
 	struct window *win, *tmp;
 	struct flow *f;
 
-	while ((f = window_pop(&e->lookups)) != NULL)
+	while ((f = batch_pop(&e->batch, &e->lookups)) != NULL)
 		f->state = FLOW_INIT;
 	HASH_ITER(hh, e->shapes, win, tmp) {
 		while ((f = window_pop(win)) != NULL) {

@@ -40,21 +40,21 @@ name_index(const char *const *names, size_t n, const char *s, size_t len, int *o
 	return false;
 }
 
-static void
+static inline void
 put_str(struct mpk_w *w, const char *key, const char *s)
 {
 	mpk_key(w, key);
 	mpk_str(w, s);
 }
 
-static void
+static inline void
 put_u64(struct mpk_w *w, const char *key, uint64_t v)
 {
 	mpk_key(w, key);
 	mpk_u64(w, v);
 }
 
-static void
+static inline void
 put_digest(struct mpk_w *w, const char *key, const struct digest *d)
 {
 	mpk_key(w, key);
@@ -101,6 +101,7 @@ record_snapshot(struct buf *out, const struct record_head *h, const struct run_s
 	struct mpk_w w;
 
 	mpk_w_init(&w, out);
+	buf_reserve(out, (s->Result == NULL ? 0 : strlen(s->Result)) + (s->ResultJSON == NULL ? 0 : strlen(s->ResultJSON)) + 4096);
 	put_head(&w, h, 1);
 	mpk_key(&w, "state");
 	state_mpk(s, &w);
@@ -151,14 +152,8 @@ put_outputs(struct mpk_w *w, const struct flow_exec *x)
 static void
 add_colon_number(struct buf *b, int v)
 {
-	unsigned u = v < 0 ? 0 : (unsigned)v;
-	char digits[12], *p = digits + sizeof digits;
-
-	do
-		*--p = (char)('0' + u % 10);
-	while ((u /= 10) > 0);
-	*--p = ':';
-	buf_add(b, p, (size_t)(digits + sizeof digits - p));
+	buf_addch(b, ':');
+	buf_add_u64(b, v < 0 ? 0 : (uint64_t)v);
 }
 
 /* There are very many of them: printf would take a tenth of all that a hit costs. */

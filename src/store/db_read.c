@@ -32,6 +32,7 @@ struct db_read {
 	dev_t	  dev;		/* of data.mdb, as opened */
 	ino_t	  ino;
 	MDB_txn	 *txn;		/* owned, or NULL: of a read that goes on, or held */
+	MDB_cursor *near[DB_NSUBS];	/* of txn, where it was read last, or NULL: keys often come in their order */
 };
 static LIST_HEAD(, db_read) all = LIST_HEAD_INITIALIZER(all);
 
@@ -57,6 +58,11 @@ db_read_open(const char *dir)
 static void
 drop_txn(struct db_read *r)
 {
+	for (int i = 0; i < DB_NSUBS; i++) {
+		if (r->near[i])
+			mdb_cursor_close(r->near[i]);
+		r->near[i] = NULL;
+	}
 	if (r->txn)
 		mdb_txn_abort(r->txn);
 	r->txn = NULL;
@@ -210,8 +216,10 @@ static struct err *
 read_value(struct db_read *r, enum db_sub sub, const void *key, size_t klen, MDB_val *v)
 {
 	MDB_val k = { klen, (void *)key };
-	int rc = mdb_get(r->txn, r->dbi[sub], &k, v);
+	int rc = r->near[sub] ? 0 : mdb_cursor_open(r->txn, r->dbi[sub], &r->near[sub]);
 
+	if (rc == 0)
+		rc = mdb_cursor_get(r->near[sub], &k, v, MDB_SET);
 	if (rc)
 		*v = (MDB_val){ 0, NULL };
 	return rc && rc != MDB_NOTFOUND ? db_err(rc, "read", r->dir) : NULL;
