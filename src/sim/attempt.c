@@ -8,6 +8,7 @@
 #include "sim/command.h"
 #include "sim/disk.h"
 #include "sim/host_priv.h"
+#include "sim/watch.h"
 
 /*
  * An attempt goes through the hands of a slot: staged, admitted by the ledger in order of arrival, run,
@@ -15,7 +16,6 @@
  * step may be the one at which the seed kills the keeper, so after each one the attempt is looked at again
  * before it is touched.
  */
-#define SLACK 1e-6
 
 static const struct range step_time = { MILLIS(1) / 5, MILLIS(4) };
 
@@ -79,17 +79,17 @@ attempt_add_sub(struct attempt *a, struct keeper_client *c, uint64_t id)
 static bool
 ledger_fits(const struct host *h, const struct attempt *a)
 {
-	const struct resources *r = &a->request.config.resources;
-	double mem = r->mem, cpu = r->cpu;
+	struct resources left = RESOURCES_INIT;
 	const struct attempt *o;
+	bool fits;
 
-	TAILQ_FOREACH(o, &h->attempts, link) {
-		if (!o->admitted)
-			continue;
-		mem += o->request.config.resources.mem;
-		cpu += o->request.config.resources.cpu;
-	}
-	return mem <= h->total.mem + SLACK && cpu <= h->total.cpu + SLACK;
+	resources_copy(&left, &h->total);
+	TAILQ_FOREACH(o, &h->attempts, link)
+		if (o->admitted)
+			resources_sub(&left, &o->request.config.resources);
+	fits = watch_room(&left, &a->request.config.resources);
+	resources_release(&left);
+	return fits;
 }
 
 static bool

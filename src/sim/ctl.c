@@ -292,7 +292,7 @@ ctl_lose_alloc(struct sim_run *run)
 void
 ctl_check_busy(struct ctl *ctl)
 {
-	struct resources used = RESOURCES_INIT, most = RESOURCES_INIT;
+	struct resources used = RESOURCES_INIT, most = RESOURCES_INIT, left = RESOURCES_INIT;
 	const struct resources *total = ctl->c.pool ? pool_local_total(ctl->c.pool) : NULL;
 	struct sched_stats st;
 	struct job *j;
@@ -304,11 +304,14 @@ ctl_check_busy(struct ctl *ctl)
 	n = host_client_load(ctl->c.keeper, &used);
 	TAILQ_FOREACH(j, &ctl->jobs, link)
 		resources_max(&most, &j->run->most);
-	if (n == st.running && used.cpu + most.cpu <= total->cpu && used.mem + most.mem <= total->mem)
+	resources_copy(&left, total);
+	resources_sub(&left, &used);
+	if (n == st.running && watch_room(&left, &most))
 		world_fail(ctl->proc.world, "c%u: %zu execs wait, although any of them would fit beside the %zu that are put",
 		    ctl->proc.number, st.queued, n);
 	resources_release(&used);
 	resources_release(&most);
+	resources_release(&left);
 }
 
 /* Ends. */

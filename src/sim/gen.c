@@ -26,16 +26,24 @@ struct gen {
 	bool	 used[NODES_MAX];
 	unsigned nprograms;
 	unsigned nagents;	/* 0: one host, and no network */
+	uint64_t labels;	/* drawn from apart, so that all else of a seed is as it is without */
+	bool	 labelled;	/* its hosts have graphics cards, and disks that can be too small */
 };
 
 static uint64_t
-next(struct gen *g)
+draw(uint64_t *state)
 {
-	uint64_t z = g->state += 0x9e3779b97f4a7c15;
+	uint64_t z = *state += 0x9e3779b97f4a7c15;
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
 	return z ^ (z >> 31);
+}
+
+static uint64_t
+next(struct gen *g)
+{
+	return draw(&g->state);
 }
 
 static unsigned
@@ -99,10 +107,17 @@ add_inputs(struct gen *g, unsigned n)
 static void
 add_resources(struct gen *g)
 {
-	if (percent(g, 30))
-		buf_addf(g->out, ", cpu := %s", ONE_OF(g, "1", "2", "3", "4", "0.5"));
+	const char *cpu = percent(g, 30) ? ONE_OF(g, "1", "2", "3", "4", "0.5") : NULL;
+
+	if (cpu)
+		buf_addf(g->out, ", cpu := %s", cpu);
 	if (percent(g, 25))
 		buf_addf(g->out, ", mem := %s*GiB", ONE_OF(g, "1", "2", "4", "7"));
+	/* As many cards as cores. */
+	if (g->labelled && draw(&g->labels) % 100 < 35 && (!cpu || cpu[0] <= '2'))
+		buf_addf(g->out, "%s, cpufeatures := [\"gpu\"]", cpu ? "" : ", cpu := 1");
+	if (g->labelled && draw(&g->labels) % 100 < 10)
+		buf_addstr(g->out, ", disk := 200*GiB");
 }
 
 /* What the command does, beside making its outputs. */
@@ -399,6 +414,14 @@ misfortune(struct gen *g, unsigned nruns)
 }
 
 static void
+add_labels(struct gen *g)
+{
+	g->labelled = draw(&g->labels) % 100 < 40;
+	if (g->labelled)
+		buf_addf(g->out, " gpu=%u disk=300G", (unsigned)(2 + draw(&g->labels) % 2));
+}
+
+static void
 cluster_lines(struct gen *g)
 {
 	const char *own;
@@ -408,6 +431,7 @@ cluster_lines(struct gen *g)
 	    ONE_OF(g, "8G", "16G"), ONE_OF(g, "2", "4", "8", "16"));
 	if (percent(g, 30))
 		buf_addf(g->out, " lease=%s", ONE_OF(g, "20s", "30s", "60s"));
+	add_labels(g);
 	own = percent(g, 50) ? "own" : "shared";
 	buf_addf(g->out, " repo=%s\n", own);
 	if (g->nagents < 4 && percent(g, 30)) {
@@ -423,11 +447,12 @@ cluster_lines(struct gen *g)
 static void
 host_line(struct gen *g)
 {
-	if (g->nagents > 0)
-		;
-	else if (percent(g, 50))
-		buf_addf(g->out, "host cpu=%s mem=%s slots=%s\n", ONE_OF(g, "4", "4", "8", "5"), ONE_OF(g, "8G", "16G"),
+	if (g->nagents == 0 && percent(g, 50)) {
+		buf_addf(g->out, "host cpu=%s mem=%s slots=%s", ONE_OF(g, "4", "4", "8", "5"), ONE_OF(g, "8G", "16G"),
 		    ONE_OF(g, "2", "4", "8", "16"));
+		add_labels(g);
+		buf_addch(g->out, '\n');
+	}
 	if (percent(g, 20))
 		buf_addf(g->out, "network %s\n", ONE_OF(g, "0ms..0ms", "1ms..200ms", "0ms..2s"));
 	if (percent(g, 20))
@@ -441,7 +466,7 @@ host_line(struct gen *g)
 void
 gen_scenario(uint64_t seed, struct buf *out)
 {
-	struct gen g = { .state = seed * 0x2545f4914f6cdd1d + 1, .out = out };
+	struct gen g = { .state = seed * 0x2545f4914f6cdd1d + 1, .labels = seed * 0xd1342543de82ef95 + 3, .out = out };
 	struct gen hosts = { .state = seed * 0x9e6c63d0676a9a99 + 7 };
 	unsigned nruns, n;
 

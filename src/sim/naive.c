@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/naive.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -40,7 +41,7 @@ struct naive {
 	bool	      failed;
 	char	     *result;
 	struct value *value;	/* likewise */
-	double	      cpu, mem;	/* the most that an exec asks for */
+	struct resources most;	/* that an exec asks for, of each */
 };
 
 static struct value *visit(struct naive *, struct flow *);
@@ -102,11 +103,11 @@ can_run(struct naive *n, const struct flow *f)
 	struct command c;
 
 	command_parse(f->u.exec.cmd, &c);
-	if (c.needs <= mem)	/* never tried with more */
-		n->mem = mem > n->mem ? mem : n->mem;
+	resources_max(&n->most, &f->u.exec.form->resources);
+	if (c.needs > mem)	/* it is tried with more */
+		resources_set(&n->most, "mem", fmax(n->most.mem, mem * MEM_GROWTH));
 	else
-		n->mem = mem * MEM_GROWTH > n->mem ? mem * MEM_GROWTH : n->mem;
-	n->cpu = f->u.exec.form->resources.cpu > n->cpu ? f->u.exec.form->resources.cpu : n->cpu;
+		resources_set(&n->most, "mem", fmax(n->most.mem, mem));
 	while (h && !resources_available(&h->total, &f->u.exec.form->resources))
 		h = TAILQ_NEXT(h, link);
 	if (!h && !TAILQ_EMPTY(&n->world->hosts))
@@ -291,7 +292,7 @@ naive_new(struct world *w, const struct sim_run *run)
 
 	n->world = w;
 	n->run = run;
-	n->cpu = 1;
+	resources_set(&n->most, "cpu", 1);
 	n->graph = graph_new(&config);
 	err = program_instantiate(run->program->program, n->graph, SIM_DIR, &run->params, &n->main);
 	if (!err) {
@@ -321,6 +322,7 @@ naive_free(struct naive *n)
 		value_unref(x->value);
 		free(x);
 	}
+	resources_release(&n->most);
 	HASH_ITER(hh, n->execs, d, dt) {
 		HASH_DEL(n->execs, d);
 		free(d);
@@ -376,8 +378,7 @@ naive_result_there(const struct naive *n, const struct sim_objects *objects)
 void
 naive_most(const struct naive *n, struct resources *out)
 {
-	resources_set(out, "cpu", n->cpu);
-	resources_set(out, "mem", n->mem);
+	resources_copy(out, &n->most);
 }
 
 /* Explanations. */

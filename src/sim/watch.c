@@ -577,33 +577,35 @@ watch_transition(struct watch *x, const struct run_state *s)
 
 /* Execs. */
 
+#define SLACK	  1e-6
 #define LOOKAHEAD 4	/* as executor_local has it: puts beyond what fits */
 
-/* Would they fit without some of those from the i-th on, at most n - i and at most left of them? */
-static bool
-fits_without(const struct resources *const *out, size_t n, size_t i, unsigned left, double cpu, double mem,
-    const struct resources *total)
+bool
+watch_room(const struct resources *left, const struct resources *want)
 {
-	if (mem <= total->mem + 1e-6 && cpu <= total->cpu + 1e-6)
-		return true;
-	for (; left > 0 && i < n; i++) {
-		if (fits_without(out, n, i + 1, left - 1, cpu - out[i]->cpu, mem - out[i]->mem, total))
-			return true;
-	}
-	return false;
+	if (want->mem > left->mem + SLACK || want->cpu > left->cpu + SLACK)
+		return false;
+	for (unsigned i = 0; i < want->nfeatures; i++)
+		if (want->features[i].amount > resources_get(left, want->features[i].label) + SLACK)
+			return false;
+	return true;
 }
 
-/* All but a few of them must fit at once. */
+/*
+ * In the order in which they were put they are given what they ask for, as far as it goes: all but a few. What went
+ * ahead of its room has none before all that were put earlier have theirs.
+ */
 static bool
 oversold(const struct resources *const *out, size_t n, const struct resources *total)
 {
-	double cpu = 0, mem = 0;
+	struct resources left = RESOURCES_INIT;
+	size_t i;
 
-	for (size_t i = 0; i < n; i++) {
-		mem += out[i]->mem;
-		cpu += out[i]->cpu;
-	}
-	return !fits_without(out, n, 0, LOOKAHEAD, cpu, mem, total);
+	resources_copy(&left, total);
+	for (i = 0; i < n && watch_room(&left, out[i]); i++)
+		resources_sub(&left, out[i]);
+	resources_release(&left);
+	return n - i > LOOKAHEAD;
 }
 
 static void
@@ -628,6 +630,8 @@ watch_put(struct watch *x, struct ctl *ctl, const struct exec_config *c, const s
 	const char *ident = c->ident ? c->ident : "an exec";
 	struct watch_exec *e;
 
+	if (n > 0 && !resources_available(total, out[n - 1]))
+		world_fail(x->world, "c%u: %s is put, and asks for more than the alloc has", ctl_number(ctl), ident);
 	if (oversold(out, n, total))
 		world_fail(x->world, "c%u: %zu execs are put at once, more than four beyond what the alloc has", ctl_number(ctl), n);
 	if (!r || c->type != EXEC_COMMAND)

@@ -56,6 +56,8 @@ void watch_run_facts(const struct watch_run *, struct run_facts *);
 bool watch_run_explains(const struct watch_run *, const struct digest *node, const struct digest *pkey);
 
 /* Execs. */
+/* Is so much left, of all that is admitted on? Disk is only advertised. */
+bool watch_room(const struct resources *left, const struct resources *want);
 /* out: what each exec that is put and not over asks for, this one among them. */
 void watch_put(struct watch *, struct ctl *, const struct exec_config *, const struct resources *const *out, size_t n,
     const struct resources *total);

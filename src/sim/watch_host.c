@@ -31,9 +31,12 @@ void
 watch_granted(struct watch *x, struct host *h, struct pool *pool)
 {
 	struct resources left = RESOURCES_INIT;
+	bool over = false;
 
 	pool_local_available(pool, &left);
-	if (left.cpu < -1e-6 || left.mem < -1e-6)
+	for (unsigned i = 0; i < left.nfeatures; i++)
+		over = over || left.features[i].amount < -1e-6;
+	if (over || left.cpu < -1e-6 || left.mem < -1e-6 || left.disk < -1e-6)
 		world_fail(watch_world(x), "%s has granted more than it has: %g cores are left", h->name, left.cpu);
 	resources_release(&left);
 }
