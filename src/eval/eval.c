@@ -64,7 +64,8 @@ put_done(struct err *err, void *arg)
 
 	if (err)
 		put_failed(e, err);
-
+	if (!digest_is_zero(&p->pkey) && e->args.host.settled)
+		e->args.host.settled(&p->pkey, &p->owner, p->attempt, e->args.host.arg);
 	TAILQ_REMOVE(&e->puts, p, link);
 	free(p);
 	if (TAILQ_EMPTY(&e->puts))
@@ -81,17 +82,46 @@ eval_put_raw(struct eval *e, enum assoc_kind kind, const struct digest *key, con
 	TAILQ_INSERT_TAIL(&e->puts, p, link);
 }
 
-void
-eval_put(struct eval *e, const struct digest *keys, unsigned nkeys, const struct exec_result *r)
+static struct put *
+put_start(struct eval *e, const struct digest *keys, unsigned nkeys, const struct exec_result *r)
 {
-	struct put *p;
+	struct put *p = xcalloc(1, sizeof *p);
 
-	if (nkeys == 0)
-		return;
-	p = xcalloc(1, sizeof *p);
 	p->eval = e;
 	p->op = cache_put_start(e->args.assoc, keys, nkeys, r, put_done, p);
 	TAILQ_INSERT_TAIL(&e->puts, p, link);
+	return p;
+}
+
+void
+eval_put(struct eval *e, const struct digest *keys, unsigned nkeys, const struct exec_result *r)
+{
+	if (nkeys > 0)
+		(void)put_start(e, keys, nkeys, r);
+}
+
+/* The cache has it under all that the node is known by, and with whose it is. */
+void
+eval_remember(struct eval *e, const struct flow *f, const struct exec_result *r)
+{
+	struct exec_result said = *r;	/* borrows its parts */
+	struct digest keys[2];
+	unsigned nkeys = eval_keys(f, keys);
+	struct put *p;
+
+	if (!eval_writes(e) || nkeys == 0) {
+		if (f->op == FLOW_EXEC && f->has_pkey && e->args.host.settled)
+			e->args.host.settled(&f->pkey, &r->owner, r->attempt, e->args.host.arg);
+		return;
+	}
+	if (f->has_pkey)
+		said.exec = f->pkey;
+	p = put_start(e, keys, nkeys, &said);
+	if (f->op != FLOW_EXEC || !f->has_pkey)
+		return;
+	p->pkey = f->pkey;
+	p->owner = r->owner;
+	p->attempt = r->attempt;
 }
 
 static void

@@ -51,6 +51,11 @@ struct eval_host {
 	const struct exec_result *(*known_intern)(const char *url, void *arg);
 	/* Memory that worked for execs of this identifier that ask for so much, where that was not enough; 0: unknown. Optional. */
 	double (*memory)(const char *ident, double asked, void *arg);
+	/*
+	 * The exec's record is durable, and the cache has it (or is not to have it, or refused): whoever puts the key from now on
+	 * finds it there, so the attempt need not be kept. Optional.
+	 */
+	void (*settled)(const struct digest *pkey, const struct digest *owner, uint32_t attempt, void *arg);
 	void *arg;
 };
 

@@ -78,6 +78,9 @@ enum eval_state {
 struct put {
 	struct eval *eval;
 	struct op   *op;
+	struct digest pkey;	/* of an exec whose attempt is settled by it; else zero */
+	struct digest owner;
+	uint32_t      attempt;
 	TAILQ_ENTRY(put) link;
 };
 struct eval {
@@ -120,6 +123,8 @@ void eval_failed(struct eval *, struct err *);		/* takes: of the flow; it has ru
 void eval_to(struct eval *, enum eval_state);
 /* result NULL: deletes. */
 void eval_put(struct eval *, const struct digest *keys, unsigned nkeys, const struct exec_result *);
+/* That of an exec that ended now, or is known: tells the host when it is decided. */
+void eval_remember(struct eval *, const struct flow *, const struct exec_result *);
 void eval_put_raw(struct eval *, enum assoc_kind, const struct digest *key, const void *, size_t);
 bool eval_writes(const struct eval *);
 struct alloc *eval_alloc(struct eval *);

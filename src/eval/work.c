@@ -181,18 +181,6 @@ worth_a_retry(const struct exec_result *r, unsigned retry)
 	return r->state == ATTEMPT_FAILED && retry < RETRIES && (err_is(r->err, ERR_OOM) || err_is(r->err, ERR_TEMPORARY));
 }
 
-/* The cache has it under all that the node is known by, and with whose it is. */
-static void
-remember(struct eval *e, const struct flow *f, const struct exec_result *r)
-{
-	struct exec_result said = *r;	/* borrows its parts */
-	struct digest keys[2];
-
-	if (f->has_pkey)
-		said.exec = f->pkey;
-	eval_put(e, keys, eval_keys(f, keys), &said);
-}
-
 /* What a record says of an exec or input. A failure that would have been retried is not the last word. */
 static bool
 use_known(struct eval *e, struct flow *f, const struct exec_result *r)
@@ -206,8 +194,8 @@ use_known(struct eval *e, struct flow *f, const struct exec_result *r)
 	} else if (!take_result(e, f, r, &err)) {
 		err_free(err);
 		return false;
-	} else if (f->op == FLOW_EXEC && eval_writes(e)) {
-		remember(e, f, r);
+	} else if (f->op == FLOW_EXEC) {
+		eval_remember(e, f, r);
 	}
 	e->stats.known++;
 	return true;
@@ -335,6 +323,8 @@ work_settle(struct work *w)
 	struct err *err;
 
 	if (e->state == EVAL_STOP) {
+		if (r->state == ATTEMPT_OK && !is_local(w->node))	/* it is acknowledged: others need not run it */
+			eval_remember(e, w->node, r);
 		work_free(w);
 		return;
 	}
@@ -348,8 +338,8 @@ work_settle(struct work *w)
 		core_failed(&e->core, w->node, err_copy(r->err));
 	else if (!take_result(e, w->node, r, &err))
 		core_failed(&e->core, w->node, err);
-	else if (!is_local(w->node) && eval_writes(e))
-		remember(e, w->node, r);
+	else if (!is_local(w->node))
+		eval_remember(e, w->node, r);
 	work_free(w);
 }
 

@@ -15,6 +15,8 @@
 #include "executor/numbers.h"
 #include "executor/objects.h"
 #include "executor/tree.h"
+#include "iface/assoc.h"
+#include "store/db_read.h"
 
 /*
  * attempt: the claim rules and the directories behind them. An attempt lives if the ledger has its
@@ -247,6 +249,36 @@ attempt_choose(struct ledger *l, const char *objects, int key_fd, const struct e
 		snprintf(path, sizeof path, "%u/manifest", f->n);
 		f->fd = openat(key_fd, path, O_RDONLY | O_CLOEXEC);
 	}
+}
+
+void
+attempt_recall(struct db_read *db, const char *objects, const struct exec_config *c, struct attempt_found *f)
+{
+	uint8_t key[1 + DIGEST_LEN] = { ASSOC_FILESET };
+	struct manifest m = { .key = c->key };
+	char path[ATTEMPT_PATH];
+	const void *value;
+	struct err *err;
+	size_t len;
+
+	if (!c->claim.join)
+		return;
+	memcpy(key + 1, c->key.b, DIGEST_LEN);
+	db_read_refresh(db);
+	err = db_read_hold(db, DB_ASSOC, key, sizeof key, &value, &len);
+	if (err == NULL && value != NULL && exec_result_scan(value, len, &m.result)) {
+		if (m.result.state == ATTEMPT_OK && manifest_whole(objects, &m)) {
+			f->choice = ATTEMPT_COLLECT;
+			f->n = m.result.attempt;
+			f->manifest = m;
+			attempt_key_dir(&c->key, path);
+			rmdir(path);	/* made for the lock; fails while other attempts are there */
+		} else {
+			manifest_release(&m);
+		}
+	}
+	db_read_let_go(db);
+	err_free(err);	/* without the databases it is run, as if they did not know */
 }
 
 static struct err *

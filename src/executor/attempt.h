@@ -32,6 +32,12 @@ void attempt_found_release(struct attempt_found *);
 /* By the claim: which attempt does this put mean? The key is locked. */
 void attempt_choose(struct ledger *, const char *objects, int key_fd, const struct exec_config *, bool fresh,
     struct attempt_found *);
+/*
+ * No attempt of the key answers, but one may have been settled and forgotten since the asker looked into the cache: where
+ * the claim allows another's result, one that the databases have becomes ATTEMPT_COLLECT, if all its objects are there.
+ */
+struct db_read;
+void attempt_recall(struct db_read *, const char *objects, const struct exec_config *, struct attempt_found *);
 
 /* Makes the attempt's directory and locks it; the request's bytes go there. Gives the directory. */
 must_check struct err *attempt_create(int key_fd, unsigned n, const void *request, size_t, int *dir);

@@ -19,6 +19,7 @@
 #include "executor/host.h"
 #include "executor/runtime.h"
 #include "executor/stage.h"
+#include "store/db_read.h"
 
 /*
  * slot: a worker, which takes one request after the other and does all of an exec in straight-line code:
@@ -32,6 +33,7 @@ struct slot {
 	const struct keeper_env *env;
 	unsigned	   n;
 	struct runtime	   rt;
+	struct db_read	  *db;
 	/* the exec in hand */
 	struct request	   req;
 	int		   key_fd, dir;
@@ -357,6 +359,9 @@ slot_claim(struct slot *s, const struct buf *message, struct attempt_found *f)
 			break;
 		}
 	}
+	/* Under the lock, as attempts are forgotten: what is neither here nor there has not run. */
+	if (err == NULL && f->choice == ATTEMPT_NEW)
+		attempt_recall(s->db, s->env->objects, c, f);
 	if (err == NULL && f->choice == ATTEMPT_NEW)
 		err = slot_create(s, f->n, message);
 	attempt_key_unlock(s->key_fd);
@@ -464,6 +469,7 @@ slot_main(const struct keeper_env *env, unsigned n)
 	int passed;
 
 	keeper_child_init(env);
+	s.db = db_read_open(env->db);
 	ignore_stops();
 	err = runtime_init(&s.rt, n, env->cgroup, env->isolate, &why);
 	if (err != NULL) {

@@ -82,21 +82,21 @@ host_note(const struct eval_event *ev, void *arg)
 }
 
 /*
- * A success that the journal has is asked of nobody else any more: its attempt's directory can go. A failure's
+ * A success that the journal and the cache have is asked of no attempt any more: its directory can go. A failure's
  * stays, because a resume within the same try puts the exec again, and finds its answer there.
  */
 static void
-forget_attempt(struct runner *r, const struct digest *pkey, unsigned attempt)
+host_settled(const struct digest *pkey, const struct digest *owner, uint32_t attempt, void *arg)
 {
-	if (r->controller->keeper != NULL)	/* none in a controller over other executors */
+	struct runner *r = arg;
+
+	/* A controller over other executors has no keeper; and what another run started is that run's to forget. */
+	if (r->controller->keeper != NULL && digest_equal(owner, &r->state.ID))
 		keeper_client_forget(r->controller->keeper, &r->state.ID, pkey, attempt);
 }
 
 struct commit_op {		/* an exec record on its way to the disk */
 	struct op	     op;
-	struct runner	    *r;
-	struct digest	     pkey;	/* of an exec of ours that has succeeded; else zero */
-	unsigned	     attempt;
 	struct journal_wait *wait;
 	struct err	    *err;
 	void (*cb)(struct err *, void *);
@@ -135,8 +135,6 @@ commit_durable_cb(struct err *err, void *arg)
 
 	c->wait = NULL;
 	c->err = err;
-	if (err == NULL && !digest_is_zero(&c->pkey))
-		forget_attempt(c->r, &c->pkey, c->attempt);
 	op_wake(&c->op);
 }
 
@@ -147,14 +145,8 @@ host_commit(const struct eval_event *ev, void (*cb)(struct err *, void *), void 
 	struct commit_op *c = xcalloc(1, sizeof *c);
 
 	op_init(&c->op, r->controller->loop, &commit_type);
-	c->r = r;
 	c->cb = cb;
 	c->arg = cbarg;
-	if (ev->kind == EV_ENDED && ev->node->has_pkey && ev->result->state == ATTEMPT_OK &&
-	    digest_equal(&ev->result->owner, &r->state.ID)) {
-		c->pkey = ev->node->pkey;
-		c->attempt = ev->result->attempt;
-	}
 	if (ev->kind == EV_ENDED)
 		sizes_learn(r->controller->sizes, ev->node->place->ident, ev->asked, ev->result);
 	c->wait = journal_wait_start(r->controller->journal, append_exec(r, ev), commit_durable_cb, c);
@@ -167,12 +159,8 @@ static const struct exec_result *
 host_known_exec(const struct digest *pkey, void *arg)
 {
 	struct runner *r = arg;
-	const struct exec_result *known = run_knowledge_exec(r->known, pkey);
 
-	/* Who wrote that record may have died before it said so. */
-	if (known != NULL && digest_equal(&known->owner, &r->state.ID))
-		forget_attempt(r, pkey, known->attempt);
-	return known;
+	return run_knowledge_exec(r->known, pkey);
 }
 
 static const struct exec_result *
@@ -194,5 +182,5 @@ host_memory(const char *ident, double asked, void *arg)
 struct eval_host
 runner_host(struct runner *r)
 {
-	return (struct eval_host){ host_note, host_commit, host_known_exec, host_known_intern, host_memory, r };
+	return (struct eval_host){ host_note, host_commit, host_known_exec, host_known_intern, host_memory, host_settled, r };
 }

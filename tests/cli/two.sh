@@ -62,6 +62,32 @@ test_case 'the same program at once: each command is started once, and both have
 	round_end
 '
 
+# More than the keeper has hands for: what waits for one when another run's attempt is over and forgotten is not run again.
+test_case 'the same program at once, wider than the host: each command is started once' '
+	round wide
+	cat >wide.rf <<"END"
+param log string
+func part(n int) = exec(image := "host", mem := 16*MiB, cpu := 1) (out file) {"
+	echo start {{n}} >> {{log}}
+	sleep 0.2
+	echo {{n}} > {{out}}
+"}
+val Main = [part(n) | n <- range(0, 30)]
+END
+	for i in 1 2 3; do
+		timeout 100 weir run --resources cpu=2,mem=2GiB,disk=1TiB "$PWD/wide.rf" -log "$PWD/log" >out$i 2>err$i </dev/null &
+		pids[i]=$!
+	done
+	for i in 1 2 3; do
+		wait ${pids[i]} || { cat err$i; fail "run $i ended with another status"; }
+	done
+	cmp out1 out2
+	cmp out1 out3
+	expect_equal "the number of commands" "$(grep -c ^start log)" 30
+	expect_equal "of different ones" "$(sort -u log | wc -l)" 30
+	round_end
+'
+
 test_case 'the same program at once with --no-cache: they share nothing' '
 	round apart
 	for i in 1 2; do

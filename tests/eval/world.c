@@ -139,7 +139,7 @@ world_on(struct world *w, struct loop *loop, const char *resources)
 	w->args.run = w->run;
 	w->args.assoc = &w->fake.assoc;
 	w->args.dir = "/home";
-	w->args.host = (struct eval_host){ note, commit, known_exec, known_intern, memory, w };
+	w->args.host = (struct eval_host){ note, commit, known_exec, known_intern, memory, NULL, w };
 	world_graph(w);
 }
 
