@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lang/ast.h"
 
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/xalloc.h"
 #include "lang/print.h"
 
 /*
@@ -133,18 +136,41 @@ same_exec(const struct expr *a, const struct expr *b)
 	return texpr_equal(a->texpr, b->texpr);
 }
 
-bool
-expr_equal(const struct expr *a, const struct expr *b)
+struct expr **
+expr_chain(const struct expr *e, size_t *n)
 {
-	if (a == NULL || b == NULL)
-		return a == b;
+	struct expr **chain;
+	size_t i = 1;
+
+	for (const struct expr *x = e; x->a->kind == EXPR_BINARY; x = x->a)
+		i++;
+	*n = i;
+	chain = xcalloc(i, sizeof *chain);
+	chain[0] = (struct expr *)(uintptr_t)e;
+	for (i = 1; i < *n; i++)
+		chain[i] = chain[i - 1]->a;
+	return chain;
+}
+
+static bool
+same_but_left(const struct expr *a, const struct expr *b)
+{
 	if (a->kind != b->kind || a->op != b->op || !same_name(a->name, b->name) || !same_str(&a->str, &b->str) ||
 	    a->boolean != b->boolean || a->braces != b->braces)
 		return false;
-	return expr_equal(a->a, b->a) && expr_equal(a->b, b->b) && expr_equal(a->c, b->c) &&
+	return expr_equal(a->b, b->b) && expr_equal(a->c, b->c) &&
 	    same_exprs(a->nelems, a->elem, b->nelems, b->elem) &&
 	    same_exprs(a->nspreads, a->spread, b->nspreads, b->spread) && same_entries(a, b) && same_clauses(a, b) &&
 	    same_decls(a->ndecls, a->decl, b->ndecls, b->decl) && same_exec(a, b);
+}
+
+bool
+expr_equal(const struct expr *a, const struct expr *b)
+{
+	for (; a != NULL && b != NULL; a = a->a, b = b->a)
+		if (!same_but_left(a, b))
+			return false;
+	return a == b;
 }
 
 bool

@@ -20,7 +20,9 @@
  * belong to the type checker. Lists are arrays (n, pointer), NULL when n is 0. Names are NUL-terminated
  * UTF-8; string literals may contain NUL and carry a length.
  *
- * Tree depth, not only nesting in the text, is at most PARSE_MAX_DEPTH (parse.h): a walk may recurse.
+ * Tree depth, not only nesting in the text, is at most PARSE_MAX_DEPTH (parse.h): a walk may recurse. But for one thing: a
+ * chain of operators, a + b + c, is as deep as it is long along its left operands, and counts as one level; these are
+ * walked with expr_chain, in a loop.
  */
 struct type;	/* flow/type.h */
 struct texpr;
@@ -314,5 +316,7 @@ struct module {
 
 /* Exported = the first character is an upper case letter (Unicode). */
 bool name_is_exported(const char *);
+/* A BINARY, its left operand if that is one too, and so on: gives n of them, the outermost first; free the array. */
+struct expr **expr_chain(const struct expr *, size_t *n);
 
 #endif

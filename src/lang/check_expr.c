@@ -102,10 +102,11 @@ is_collection(const struct type *t)
 	return t->kind == TYPE_LIST || t->kind == TYPE_MAP || t->kind == TYPE_DIR;
 }
 
+/* The type of a is known, or NULL. */
 static const struct type *
-check_binary(struct checker *c, struct expr *e)
+check_operator(struct checker *c, struct expr *e, const struct type *a)
 {
-	const struct type *a = check_expr(c, e->a), *b = check_expr(c, e->b), *t;
+	const struct type *b = check_expr(c, e->b), *t;
 	bool flow;
 
 	if (a == NULL || b == NULL)
@@ -129,6 +130,20 @@ check_binary(struct checker *c, struct expr *e)
 		diag_error(c->diags, &e->span, "binary operator \"%s\" not allowed for type %s", op_text(e->op),
 		    type_text(c, a));
 	return flow_if(c, t, flow);
+}
+
+/* A chain, from its first operand on. */
+static const struct type *
+check_binary(struct checker *c, struct expr *e)
+{
+	size_t n;
+	struct expr **chain = expr_chain(e, &n);
+	const struct type *t = check_expr(c, chain[n - 1]->a);
+
+	while (n-- > 0 && !diags_full(c->diags))
+		t = chain[n]->type = check_depth(c, check_operator(c, chain[n], t), &chain[n]->span);
+	free(chain);
+	return t;
 }
 
 static const struct type *

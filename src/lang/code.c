@@ -244,12 +244,32 @@ put_lists(struct writer *w, const struct expr *e)
 	}
 }
 
+/* In prefix order; but a chain, which may be long, in a loop. */
+static void
+put_binary(struct writer *w, const struct expr *e)
+{
+	size_t n;
+	struct expr **chain = expr_chain(e, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			put_u64(w, 1000 + EXPR_BINARY);
+		put_u64(w, chain[i]->op);
+		if (chain[i]->op == OP_EQ || chain[i]->op == OP_NE)
+			put_type(w, chain[i]->a->type);
+	}
+	put_expr(w, chain[n - 1]->a);
+	while (n-- > 0) {
+		put_expr(w, chain[n]->b);
+		put_expr(w, chain[n]->c);
+	}
+	free(chain);
+}
+
 static void
 put_operands(struct writer *w, const struct expr *e)
 {
 	put_u64(w, e->op);
-	if (e->kind == EXPR_BINARY && (e->op == OP_EQ || e->op == OP_NE))
-		put_type(w, e->a->type);
 	put_expr(w, e->a);
 	put_expr(w, e->b);
 	put_expr(w, e->c);
@@ -315,6 +335,8 @@ put_expr(struct writer *w, const struct expr *e)
 		put_lists(w, e);
 		return;
 	case EXPR_BINARY:
+		put_binary(w, e);
+		return;
 	case EXPR_UNARY:
 	case EXPR_INDEX:
 	case EXPR_COND:

@@ -51,7 +51,6 @@ lex_window(struct lexer *lx, const struct lexer *outer, struct pos from, size_t 
 	lex_init(lx, outer->src, outer->arena, outer->diags, outer->comments, false);
 	lx->at = from;
 	lx->limit = limit;
-	lx->ntokens = outer->ntokens;
 }
 
 void
@@ -652,7 +651,6 @@ lex_next(struct lexer *lx, struct token *t)
 	if (takes_doc(t->kind))
 		t->doc = doc_text(lx);
 	no_doc(lx);
-	lx->ntokens++;
 	lx->prev = t->kind;
 	lx->prev_line = lx->at.line;
 }

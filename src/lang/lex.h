@@ -125,7 +125,6 @@ struct lexer {
 	bool	      newlines;		/* they may end statements */
 	enum tok      prev;		/* the last token given */
 	uint32_t      prev_line;	/* the line it ended on */
-	uint32_t      ntokens;
 	struct buf   *comments;		/* kept: struct comment, appended */
 	size_t	      doc_from;		/* of comments: the run that may document the next token begins here */
 	struct buf    text;		/* for decoding */

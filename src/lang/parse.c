@@ -16,22 +16,6 @@
 
 /* ---- Tokens ---- */
 
-static void
-read_token(struct parser *p, struct token *t)
-{
-	lex_next(&p->lex, t);
-	if (p->lex.ntokens <= PARSE_MAX_TOKENS)
-		return;
-	if (p->lex.ntokens == PARSE_MAX_TOKENS + 1) {
-		struct span span = tok_span(&p->lex, t);
-
-		diag_error(p->diags, &span, "source has more than %u tokens", PARSE_MAX_TOKENS);
-	}
-	p->failed = true;
-	*t = (struct token){ .kind = T_EOF, .start = t->end, .end = t->end };
-	p->lex.limit = p->lex.at.off;
-}
-
 void
 parser_next(struct parser *p)
 {
@@ -44,7 +28,7 @@ parser_next(struct parser *p)
 		p->tok = p->ahead;
 		p->has_ahead = false;
 	} else {
-		read_token(p, &p->tok);
+		lex_next(&p->lex, &p->tok);
 	}
 }
 
@@ -52,7 +36,7 @@ const struct token *
 parser_peek(struct parser *p)
 {
 	if (!p->has_ahead) {
-		read_token(p, &p->ahead);
+		lex_next(&p->lex, &p->ahead);
 		p->has_ahead = true;
 	}
 	return &p->ahead;

@@ -11,8 +11,7 @@
  * diags and goes on at the next declaration; it gives NULL if it reported any error, so a tree that exists
  * is complete. Nodes are made in the arena; the source (kept) outlives them.
  */
-#define PARSE_MAX_DEPTH	 500		/* of the tree, and of nesting in the text */
-#define PARSE_MAX_TOKENS (1u << 20)	/* of one source */
+#define PARSE_MAX_DEPTH	 500		/* of nesting in the text, and of the tree but for chains of operators: see ast.h */
 #define PARSE_MAX_PARAMS 128		/* arguments of a function definition */
 
 struct module *parse_module(struct arena *, const struct source_text *, struct diags *);

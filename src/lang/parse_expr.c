@@ -21,7 +21,7 @@ expr_new(struct parser *p, enum expr_kind kind, const struct token *first)
 	return e;
 }
 
-/* A long chain of operators nests the tree as deeply as parentheses do: the same limit holds. */
+/* A level more than the child, which is a limit for walks of the tree. */
 bool
 expr_adopt(struct parser *p, struct expr *e, const struct expr *child)
 {
@@ -56,7 +56,11 @@ static struct expr *
 done(struct parser *p, struct expr *e)
 {
 	span_close(p, &e->span);
-	if (!expr_adopt(p, e, e->a) || !expr_adopt(p, e, e->b) || !expr_adopt(p, e, e->c) ||
+	if (e->kind == EXPR_BINARY && e->a->kind == EXPR_BINARY)
+		e->depth = e->a->depth;		/* a chain is one level */
+	else if (!expr_adopt(p, e, e->a))
+		return NULL;
+	if (!expr_adopt(p, e, e->b) || !expr_adopt(p, e, e->c) ||
 	    !adopt_decls(p, e, e->ndecls, e->decl))
 		return NULL;
 	for (size_t i = 0; i < e->nelems; i++)

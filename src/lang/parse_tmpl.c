@@ -28,7 +28,6 @@ interpolation(struct parser *p, struct pos from, size_t limit)
 		parser_unexpected(p, "\"}}\"");
 		e = NULL;
 	}
-	outer.ntokens = p->lex.ntokens;
 	lex_release(&p->lex);
 	p->lex = outer;
 	p->tok = tok;

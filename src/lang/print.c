@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lang/print.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -294,6 +295,30 @@ out_operand(struct printer *w, const struct expr *e, int level, bool right)
 	if (e->kind == EXPR_BINARY)
 		parens = right ? op_level(e->op) <= level : op_level(e->op) < level;
 	out_parens(w, e, parens);
+}
+
+/* Does the left operand of the i-th of a chain, the next one, stand in parentheses? */
+static bool
+has_parens(struct expr *const *chain, size_t i)
+{
+	return op_level(chain[i + 1]->op) < op_level(chain[i]->op);
+}
+
+static void
+out_binary(struct printer *w, const struct expr *e)
+{
+	size_t n;
+	struct expr **chain = expr_chain(e, &n);
+
+	for (size_t i = 0; i + 1 < n; i++)
+		put(w, has_parens(chain, i) ? "(" : "");
+	out_operand(w, chain[n - 1]->a, op_level(chain[n - 1]->op), false);
+	while (n-- > 0) {
+		buf_addf(w->out, " %s ", op_text(chain[n]->op));
+		out_operand(w, chain[n]->b, op_level(chain[n]->op), true);
+		put(w, n > 0 && has_parens(chain, n - 1) ? ")" : "");
+	}
+	free(chain);
 }
 
 /* What stands before ( [ or a dot. */
@@ -613,9 +638,7 @@ out_expr(struct printer *w, const struct expr *e)
 		put(w, e->name);
 		break;
 	case EXPR_BINARY:
-		out_operand(w, e->a, op_level(e->op), false);
-		buf_addf(w->out, " %s ", op_text(e->op));
-		out_operand(w, e->b, op_level(e->op), true);
+		out_binary(w, e);
 		break;
 	case EXPR_UNARY:
 		put(w, op_text(e->op));
